@@ -1,0 +1,1 @@
+"""node: see OVERVIEW.md."""

@@ -1,0 +1,187 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class TableState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TABLE_STATE_UNSPECIFIED: _ClassVar[TableState]
+    TABLE_CREATING: _ClassVar[TableState]
+    TABLE_ACTIVE: _ClassVar[TableState]
+    TABLE_DELETING: _ClassVar[TableState]
+
+class KeyType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    KEY_TYPE_UNSPECIFIED: _ClassVar[KeyType]
+    KEY_S: _ClassVar[KeyType]
+    KEY_N: _ClassVar[KeyType]
+    KEY_B: _ClassVar[KeyType]
+
+class CatalogOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CATALOG_OUTCOME_UNSPECIFIED: _ClassVar[CatalogOutcome]
+    CATALOG_OK: _ClassVar[CatalogOutcome]
+    CATALOG_TABLE_EXISTS: _ClassVar[CatalogOutcome]
+    CATALOG_TABLE_NOT_FOUND: _ClassVar[CatalogOutcome]
+    CATALOG_TABLE_NOT_ACTIVE: _ClassVar[CatalogOutcome]
+    CATALOG_LIMIT_EXCEEDED: _ClassVar[CatalogOutcome]
+    CATALOG_ALREADY_BOOTSTRAPPED: _ClassVar[CatalogOutcome]
+TABLE_STATE_UNSPECIFIED: TableState
+TABLE_CREATING: TableState
+TABLE_ACTIVE: TableState
+TABLE_DELETING: TableState
+KEY_TYPE_UNSPECIFIED: KeyType
+KEY_S: KeyType
+KEY_N: KeyType
+KEY_B: KeyType
+CATALOG_OUTCOME_UNSPECIFIED: CatalogOutcome
+CATALOG_OK: CatalogOutcome
+CATALOG_TABLE_EXISTS: CatalogOutcome
+CATALOG_TABLE_NOT_FOUND: CatalogOutcome
+CATALOG_TABLE_NOT_ACTIVE: CatalogOutcome
+CATALOG_LIMIT_EXCEEDED: CatalogOutcome
+CATALOG_ALREADY_BOOTSTRAPPED: CatalogOutcome
+
+class KeyAttribute(_message.Message):
+    __slots__ = ("name", "type")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    type: KeyType
+    def __init__(self, name: _Optional[str] = ..., type: _Optional[_Union[KeyType, str]] = ...) -> None: ...
+
+class Table(_message.Message):
+    __slots__ = ("table_id", "name", "region", "state", "partition_key", "sort_key", "created_at_ms", "uuid", "settings_json")
+    TABLE_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_KEY_FIELD_NUMBER: _ClassVar[int]
+    SORT_KEY_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    UUID_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_JSON_FIELD_NUMBER: _ClassVar[int]
+    table_id: int
+    name: str
+    region: str
+    state: TableState
+    partition_key: KeyAttribute
+    sort_key: KeyAttribute
+    created_at_ms: int
+    uuid: str
+    settings_json: bytes
+    def __init__(self, table_id: _Optional[int] = ..., name: _Optional[str] = ..., region: _Optional[str] = ..., state: _Optional[_Union[TableState, str]] = ..., partition_key: _Optional[_Union[KeyAttribute, _Mapping]] = ..., sort_key: _Optional[_Union[KeyAttribute, _Mapping]] = ..., created_at_ms: _Optional[int] = ..., uuid: _Optional[str] = ..., settings_json: _Optional[bytes] = ...) -> None: ...
+
+class Node(_message.Message):
+    __slots__ = ("id", "az", "address")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    AZ_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    az: str
+    address: str
+    def __init__(self, id: _Optional[str] = ..., az: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
+
+class Partition(_message.Message):
+    __slots__ = ("id", "first_hash", "replicas", "preferred_leader", "generation")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    FIRST_HASH_FIELD_NUMBER: _ClassVar[int]
+    REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    PREFERRED_LEADER_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    first_hash: bytes
+    replicas: _containers.RepeatedScalarFieldContainer[str]
+    preferred_leader: str
+    generation: int
+    def __init__(self, id: _Optional[int] = ..., first_hash: _Optional[bytes] = ..., replicas: _Optional[_Iterable[str]] = ..., preferred_leader: _Optional[str] = ..., generation: _Optional[int] = ...) -> None: ...
+
+class Catalog(_message.Message):
+    __slots__ = ("version", "cluster_id", "nodes", "partitions", "tables", "next_table_id")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    PARTITIONS_FIELD_NUMBER: _ClassVar[int]
+    TABLES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_TABLE_ID_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    cluster_id: str
+    nodes: _containers.RepeatedCompositeFieldContainer[Node]
+    partitions: _containers.RepeatedCompositeFieldContainer[Partition]
+    tables: _containers.RepeatedCompositeFieldContainer[Table]
+    next_table_id: int
+    def __init__(self, version: _Optional[int] = ..., cluster_id: _Optional[str] = ..., nodes: _Optional[_Iterable[_Union[Node, _Mapping]]] = ..., partitions: _Optional[_Iterable[_Union[Partition, _Mapping]]] = ..., tables: _Optional[_Iterable[_Union[Table, _Mapping]]] = ..., next_table_id: _Optional[int] = ...) -> None: ...
+
+class CreateTable(_message.Message):
+    __slots__ = ("name", "region", "partition_key", "sort_key", "created_at_ms", "uuid", "settings_json", "tables_max")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_KEY_FIELD_NUMBER: _ClassVar[int]
+    SORT_KEY_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    UUID_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_JSON_FIELD_NUMBER: _ClassVar[int]
+    TABLES_MAX_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    region: str
+    partition_key: KeyAttribute
+    sort_key: KeyAttribute
+    created_at_ms: int
+    uuid: str
+    settings_json: bytes
+    tables_max: int
+    def __init__(self, name: _Optional[str] = ..., region: _Optional[str] = ..., partition_key: _Optional[_Union[KeyAttribute, _Mapping]] = ..., sort_key: _Optional[_Union[KeyAttribute, _Mapping]] = ..., created_at_ms: _Optional[int] = ..., uuid: _Optional[str] = ..., settings_json: _Optional[bytes] = ..., tables_max: _Optional[int] = ...) -> None: ...
+
+class DeleteTable(_message.Message):
+    __slots__ = ("name", "region")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    region: str
+    def __init__(self, name: _Optional[str] = ..., region: _Optional[str] = ...) -> None: ...
+
+class ActivateTable(_message.Message):
+    __slots__ = ("table_id",)
+    TABLE_ID_FIELD_NUMBER: _ClassVar[int]
+    table_id: int
+    def __init__(self, table_id: _Optional[int] = ...) -> None: ...
+
+class ForgetTable(_message.Message):
+    __slots__ = ("table_id",)
+    TABLE_ID_FIELD_NUMBER: _ClassVar[int]
+    table_id: int
+    def __init__(self, table_id: _Optional[int] = ...) -> None: ...
+
+class Bootstrap(_message.Message):
+    __slots__ = ("catalog",)
+    CATALOG_FIELD_NUMBER: _ClassVar[int]
+    catalog: Catalog
+    def __init__(self, catalog: _Optional[_Union[Catalog, _Mapping]] = ...) -> None: ...
+
+class CatalogCommand(_message.Message):
+    __slots__ = ("bootstrap", "create_table", "delete_table", "activate_table", "forget_table")
+    BOOTSTRAP_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TABLE_FIELD_NUMBER: _ClassVar[int]
+    DELETE_TABLE_FIELD_NUMBER: _ClassVar[int]
+    ACTIVATE_TABLE_FIELD_NUMBER: _ClassVar[int]
+    FORGET_TABLE_FIELD_NUMBER: _ClassVar[int]
+    bootstrap: Bootstrap
+    create_table: CreateTable
+    delete_table: DeleteTable
+    activate_table: ActivateTable
+    forget_table: ForgetTable
+    def __init__(self, bootstrap: _Optional[_Union[Bootstrap, _Mapping]] = ..., create_table: _Optional[_Union[CreateTable, _Mapping]] = ..., delete_table: _Optional[_Union[DeleteTable, _Mapping]] = ..., activate_table: _Optional[_Union[ActivateTable, _Mapping]] = ..., forget_table: _Optional[_Union[ForgetTable, _Mapping]] = ...) -> None: ...
+
+class CatalogResult(_message.Message):
+    __slots__ = ("outcome", "table", "version")
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    outcome: CatalogOutcome
+    table: Table
+    version: int
+    def __init__(self, outcome: _Optional[_Union[CatalogOutcome, str]] = ..., table: _Optional[_Union[Table, _Mapping]] = ..., version: _Optional[int] = ...) -> None: ...
