@@ -1,0 +1,277 @@
+"""A storage node process: `python -m node --config DIR/cluster.yaml --id n1`.
+
+Started by `trizone up` or a container. Opens the store, joins its groups and serves routers until SIGTERM, on which it
+hands over its leaderships first. Exit status: 0 stopped as asked, 1 stopped itself because it could not go on safely, 2
+wrong settings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import os
+import random
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc.aio
+import uvloop
+from prometheus_client import CollectorRegistry, start_http_server
+
+from node.background.leaders import LeaderDaemon
+from node.background.tables import TableDaemon
+from node.host import HostSettings, NodeHost
+from node.metrics import NodeMetrics
+from node.service import NodeService, hand_over
+from node.storage.rocks import RocksStore, StoreError
+from node.watch import watch_host
+from replication.group import ReplicationSettings
+from replication.syncobj import check_engine
+from replication.transport.grpc import PeerLink, PeerLinks, PeerService
+from runtime import logs
+from runtime.clock import SystemClock
+from runtime.tasks import TaskOwner
+from topology.catalog import bootstrap_catalog
+from topology.settings import ClusterSettings, NodeSettings, SettingsError, load_settings
+from wire import replication_pb2, services
+
+log = logs.get_logger()
+
+TIMER_INTERVAL_S = 0.01
+EXIT_UNSAFE = 1
+EXIT_USAGE = 2
+
+
+class PlacementChanged(Exception):
+    """The settings place replicas elsewhere than the stored catalog does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What the command line says."""
+
+    settings: ClusterSettings
+    node: NodeSettings
+    cluster_id: str
+    folder: Path
+
+
+class UvLoop:
+    """node.host.Loop on the running event loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.call_soon = self._loop.call_soon
+
+    def sync_in_thread(self, sync: Callable[[], None], ended: Callable[[BaseException | None], None]) -> None:
+        """Run `sync` in the loop's executor."""
+        future = self._loop.run_in_executor(None, sync)
+        future.add_done_callback(lambda done: ended(done.exception()))
+
+
+def read_start(arguments: list[str]) -> Start:
+    """Parse the command line and the settings; exits with a message and status 2 when they are wrong."""
+    parser = argparse.ArgumentParser(prog="python -m node", description="A Trizone storage node.")
+    parser.add_argument("--config", required=True, type=Path, help="the resolved cluster.yaml")
+    parser.add_argument("--id", required=True, help="the id of the node to be")
+    options = parser.parse_args(arguments)
+    try:
+        settings = load_settings(options.config.read_text(), str(options.config))
+        node = settings.node(options.id)
+        cluster_id = (options.config.parent / "cluster-id").read_text().strip()
+    except (OSError, SettingsError) as error:
+        parser.exit(EXIT_USAGE, f"{error}\n")
+    except KeyError as error:
+        parser.exit(EXIT_USAGE, f"{options.config}: {error.args[0]}\n")
+    folder = Path(node.data_folder)
+    return Start(settings, node, cluster_id, folder if folder.is_absolute() else options.config.parent / folder)
+
+
+def replication_settings(settings: ClusterSettings) -> ReplicationSettings:
+    """The file's milliseconds as the groups' seconds."""
+    replication = settings.replication
+    return ReplicationSettings(
+        election_timeout_min_s=replication.election_timeout_min_ms / 1000,
+        election_timeout_max_s=replication.election_timeout_max_ms / 1000,
+        heartbeat_s=replication.heartbeat_ms / 1000,
+        append_bytes_max=replication.append_bytes_max,
+        append_window_entries=replication.append_window_entries,
+        log_entries_kept=replication.log_entries_kept,
+        log_bytes_kept=replication.log_bytes_kept,
+        snapshot_chunk_bytes=replication.snapshot_chunk_bytes,
+        read_lease=replication.read_lease,
+    )
+
+
+def stop_now(error: BaseException) -> None:
+    """End the process at once: an invariant broke or the disk failed, and nothing more may be written or said."""
+    log.error("node_stops", reason=str(error), exc_info=error)
+    sys.stderr.flush()
+    os._exit(EXIT_UNSAFE)
+
+
+class Node:
+    """The parts of one node process."""
+
+    def __init__(self, start: Start, store: RocksStore) -> None:
+        settings, node = start.settings, start.node
+        clock = SystemClock()
+        catalog = bootstrap_catalog(settings, start.cluster_id)
+        registry = CollectorRegistry()
+        self.metrics = NodeMetrics(registry)
+        self.registry = registry
+        self.store = store
+        self.start = start
+        self.links = PeerLinks()
+        self.host = NodeHost(
+            HostSettings(
+                node_id=node.id,
+                partitions={partition.id: tuple(partition.replicas) for partition in catalog.partitions},
+                replication=replication_settings(settings),
+                proposals_in_flight_max=settings.limits.proposals_in_flight_max,
+                durable=settings.durability == "sync",
+            ),
+            store=store,
+            links=self.links,
+            loop=UvLoop(),
+            clock=clock,
+            randomness=random.Random(),
+            metrics=self.metrics,
+            stop_process=stop_now,
+        )
+        self._check_placement()
+        addresses = {other.id: other.address for other in settings.nodes}
+        self._add_links(addresses)
+        self.leaders = LeaderDaemon(self.host, clock, catalog, lambda peer: self.links.links[peer].is_up)
+        self.tables = TableDaemon(self.host, clock, addresses)
+        self.service = NodeService(
+            self.host,
+            self.tables,
+            az=node.az,
+            cluster_id=start.cluster_id,
+            clock=clock,
+            pacing_s=settings.replication.pacing_us / 1e6,
+            operations_in_flight_max=settings.limits.operations_in_flight_max,
+            connected_peers=lambda: sorted(peer for peer, link in self.links.links.items() if link.is_up),
+        )
+        self.peers = PeerService(
+            node_id=node.id,
+            cluster_id=start.cluster_id,
+            peers=frozenset(self.links.links),
+            events=self.host,
+            count_frame=self.metrics.peer_frames_in.inc,
+            broken=stop_now,
+        )
+
+    def _check_placement(self) -> None:
+        """The stored catalog decides where replicas live: settings that say otherwise would fork a group."""
+        catalog = self.host.catalog
+        if catalog is None:
+            return
+        stored = {partition.id: tuple(partition.replicas) for partition in catalog.partitions}
+        if stored != self.host.settings.partitions:
+            raise PlacementChanged(
+                "the nodes or partitions in the settings differ from those this cluster was made with: "
+                "put cluster.yaml back as it was, or start with an empty data folder"
+            )
+
+    def _add_links(self, addresses: dict[str, str]) -> None:
+        node, settings = self.start.node, self.start.settings
+        # Larger than every epoch of an earlier process of this node: wall time in microseconds.
+        first_epoch = SystemClock.wall_ms() * 1000
+        for peer, address in addresses.items():
+            if peer != node.id:
+                self.links.add(
+                    PeerLink(
+                        node_id=node.id,
+                        cluster_id=self.start.cluster_id,
+                        peer=peer,
+                        address=address,
+                        first_epoch=first_epoch,
+                        pacing_s=settings.replication.pacing_us / 1e6,
+                        events=self.host,
+                        count_frame=self.metrics.peer_frames_out.inc,
+                    )
+                )
+
+    async def serve(self) -> None:
+        """Run until SIGTERM or SIGINT, then drain."""
+        node, settings = self.start.node, self.start.settings
+        server = grpc.aio.server(options=services.SERVER_OPTIONS)
+        peer_pipe = services.stream_handler(services.PEER_PIPE, replication_pb2.PeerFrame.FromString, self.peers.pipe)
+        server.add_generic_rpc_handlers((*self.service.handlers(), peer_pipe))
+        server.add_insecure_port(node.address)
+        await server.start()
+        metrics_server, metrics_thread = start_http_server(node.metrics_port, node.host, self.registry)
+        owner = TaskOwner(on_failure=stop_now)
+        for peer, link in self.links.links.items():
+            owner.start(f"link:{peer}", link.run())
+        owner.start("tables", self.tables.run())
+        owner.start("leaders", self.leaders.run())
+        owner.start("timer", self._timer())
+        owner.start("watch", watch_host(self.host, self.links))
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        log.info("node_serves", address=node.address, az=node.az, replicas=len(self.host.partitions), pid=os.getpid())
+        _tune_collector()
+        await stop.wait()
+        log.info("node_drains")
+        self.leaders.draining = True
+        async with asyncio.timeout(settings.timeouts.drain_ms / 1000):
+            reply = await hand_over(self.host, self.host.led_groups(), None)
+        log.info("node_drained", transferred=reply.transferred, still_leading=list(reply.still_leading))
+        await server.stop(grace=0.2)
+        await owner.close()
+        metrics_server.shutdown()
+        metrics_server.server_close()
+        metrics_thread.join()
+
+    async def _timer(self) -> None:
+        while True:
+            await asyncio.sleep(TIMER_INTERVAL_S)
+            self.host.timer()
+
+
+def _tune_collector() -> None:
+    """What lives since start is never garbage; young objects of the hot path die by reference count."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
+def main() -> None:
+    """Entry point."""
+    start = read_start(sys.argv[1:])
+    logs.configure(component=f"node:{start.node.id}", level=start.settings.logging.level)
+    check_engine()
+    try:
+        store = RocksStore(
+            start.folder,
+            memtable_bytes=start.settings.storage.memtable_bytes,
+            block_cache_bytes=start.settings.storage.block_cache_bytes,
+            wal_recycle_files=start.settings.storage.wal_recycle_files,
+        )
+    except StoreError as error:
+        log.error("store_not_opened", reason=str(error))
+        raise SystemExit(EXIT_UNSAFE) from error
+
+    async def run() -> None:
+        await Node(start, store).serve()
+
+    try:
+        uvloop.run(run())
+    except PlacementChanged as error:
+        log.error("settings_refused", reason=str(error))
+        raise SystemExit(EXIT_USAGE) from error
+    store.sync()
+    store.close()
+    log.info("node_stopped")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Background daemons, one a module."""

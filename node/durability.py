@@ -1,0 +1,60 @@
+"""Which messages may leave, and how far each journal is durable. Pure.
+
+Used by node.host around every write and sync. Law 2: a message that tells of a journalled fact leaves only after a sync
+that began after the fact was written, and syncs are counted, never assumed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Generic, TypeVar
+
+Held = TypeVar("Held")
+
+
+class Durability(Generic[Held]):
+    """Batches are numbered as they are written; a held item waits for the sync of its batch."""
+
+    def __init__(self) -> None:
+        self._collecting = False
+        self._written = 0
+        self._syncing = 0
+        self._synced = 0
+        self._held: deque[tuple[int, Held]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    @property
+    def must_hold(self) -> bool:
+        """Whether something journalled is not durable yet."""
+        return self._collecting or self._written > self._synced
+
+    def journal_changed(self) -> None:
+        """The batch being collected holds something to be synced."""
+        self._collecting = True
+
+    def hold(self, item: Held) -> None:
+        """Keep `item` until everything journalled so far is durable."""
+        self._held.append((self._written + (1 if self._collecting else 0), item))
+
+    def batch_written(self) -> None:
+        """The collected batch is written."""
+        if self._collecting:
+            self._collecting = False
+            self._written += 1
+
+    def start_sync(self) -> bool:
+        """Begin a sync of all that is written; false when one is under way or nothing is to be synced."""
+        if self._syncing or self._written == self._synced:
+            return False
+        self._syncing = self._written
+        return True
+
+    def sync_ended(self) -> list[Held]:
+        """The sync is done: the items that may leave now, in the order they were held."""
+        self._synced, self._syncing = self._syncing, 0
+        released: list[Held] = []
+        while self._held and self._held[0][0] <= self._synced:
+            released.append(self._held.popleft()[1])
+        return released

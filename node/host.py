@@ -1,0 +1,368 @@
+"""The node around its groups: one loop turn handles everything that arrived, then one batch, then one sync.
+
+Built by node.__main__ (real store, gRPC links) and by the simulation (memory twins). Messages and operations are handed
+in as they arrive; the turn then judges and proposes, ticks the groups, ships appends, writes the shared batch and starts a
+sync in a thread, if none runs. Law 2: an answer leaves after the batch with its effect is written; a message that tells
+of a journalled fact leaves after its sync. A failed write or sync stops the process: what is on disk is not known.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from node.durability import Durability
+from node.machine.catalog import CatalogPartitionState
+from node.machine.state import PartitionState
+from node.metrics import NodeMetrics
+from node.partition import Partition
+from node.sessions import RouterSession
+from replication.group import ReplicationSettings
+from replication.journal import GroupJournal
+from replication.messages import Message
+from replication.ports import Store
+from replication.syncobj import SyncObjGroup
+from runtime.clock import Clock, HybridClock
+from topology.placement import CATALOG_PARTITION
+from wire import catalog_pb2, data_pb2
+
+
+class Links(Protocol):
+    """Messages out to other nodes."""
+
+    def send(self, target: str, group_id: int, message: Message) -> None:
+        """Queue for the stream to `target`; dropped when the stream is down."""
+        ...
+
+
+class Loop(Protocol):
+    """What the host needs of an event loop."""
+
+    def call_soon(self, callback: Callable[[], None]) -> object:
+        """Run after what is ready now."""
+        ...
+
+    def sync_in_thread(self, sync: Callable[[], None], ended: Callable[[BaseException | None], None]) -> None:
+        """Run `sync` off the loop, then `ended` on it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostSettings:
+    """Who this node is and what it holds."""
+
+    node_id: str
+    # Partition id -> node ids of its replicas; only those that name this node are hosted.
+    partitions: dict[int, tuple[str, ...]]
+    replication: ReplicationSettings
+    proposals_in_flight_max: int
+    durable: bool
+
+
+class NodeHost:
+    """All replicas of one node; implements replication.ports.Host."""
+
+    def __init__(
+        self,
+        settings: HostSettings,
+        *,
+        store: Store,
+        links: Links,
+        loop: Loop,
+        clock: Clock,
+        randomness: random.Random,
+        metrics: NodeMetrics,
+        stop_process: Callable[[BaseException], None],
+    ) -> None:
+        self.settings = settings
+        self.metrics = metrics
+        self.hybrid_clock = HybridClock(clock)
+        self.sessions: set[RouterSession] = set()
+        self.partitions: dict[int, Partition] = {}
+        self.remote_catalog: catalog_pb2.Catalog | None = None
+        self.on_catalog_changed: Callable[[], None] = lambda: None
+        self._catalog_state: CatalogPartitionState | None = None
+        self._catalog_dirty = False
+        self._store = store
+        self._links = links
+        self._loop = loop
+        self._monotonic = clock.monotonic
+        self._stop_process = stop_process
+        self._durability: Durability[tuple[str, int, Message]] = Durability()
+        self._groups: dict[int, SyncObjGroup] = {}
+        self._states: dict[int, PartitionState] = {}
+        self._dirty: set[int] = set()
+        self._journals_changed: set[int] = set()
+        self._unsynced: dict[int, int] = {}
+        self._dirty_sessions: list[RouterSession] = []
+        self._is_kicked = False
+        self._sync_started_at = 0.0
+        for group_id, replicas in sorted(settings.partitions.items()):
+            if settings.node_id in replicas:
+                self._open_group(group_id, replicas, clock, randomness)
+        # What opening collected (a first entry, leftovers of a snapshot) goes out with the first turn.
+        self._kick()
+
+    def _open_group(self, group_id: int, replicas: tuple[str, ...], clock: Clock, randomness: random.Random) -> None:
+        state: PartitionState
+        if group_id == CATALOG_PARTITION:
+            state = self._catalog_state = CatalogPartitionState(
+                self._store, group_id, self.hybrid_clock, self._catalog_changed
+            )
+        else:
+            state = PartitionState(self._store, group_id, self.hybrid_clock)
+        group = SyncObjGroup(
+            group_id=group_id,
+            self_id=self.settings.node_id,
+            peer_ids=[replica for replica in replicas if replica != self.settings.node_id],
+            journal=GroupJournal(self._store, self, group_id),
+            machine=state,
+            host=self,
+            monotonic=clock.monotonic,
+            randomness=randomness,
+            settings=self.settings.replication,
+        )
+        self._states[group_id] = state
+        self._groups[group_id] = group
+        self.partitions[group_id] = Partition(group, state, self.hybrid_clock, self.settings.proposals_in_flight_max)
+
+    # ------------------------------------------------------------------ replication.ports.Host
+    def send(self, group_id: int, target: str, message: Message, *, durable: bool) -> None:
+        """Send now, or after the sync of everything journalled so far."""
+        if durable and self._durability.must_hold:
+            self._durability.hold((target, group_id, message))
+        else:
+            self._links.send(target, group_id, message)
+
+    def journal_changed(self, group_id: int) -> None:
+        """The group's journal collected writes that need a sync."""
+        self._journals_changed.add(group_id)
+        self._durability.journal_changed()
+
+    def wake(self, group_id: int) -> None:
+        """Give the group a turn."""
+        self._dirty.add(group_id)
+        self._kick()
+
+    def leadership_changed(self, group_id: int) -> None:
+        """Tell the routers and count."""
+        group = self._groups[group_id]
+        self.metrics.leader_changes.labels(partition=group_id).inc()
+        if group.is_leader:
+            self.metrics.elections.labels(partition=group_id).inc()
+        for session in self.sessions:
+            session.push_leader(group_id, group.leader_id, group.term)
+
+    # ------------------------------------------------------------------ arrivals
+    def operations_arrived(self, session: RouterSession, operations: list[data_pb2.Operation]) -> None:
+        """Take a router's operations."""
+        partitions, dirty = self.partitions, self._dirty
+        counters = self.metrics.operations
+        session.in_flight += len(operations)
+        for operation in operations:
+            partition = partitions.get(operation.partition)
+            counter = counters.get(operation.kind)
+            if partition is None or counter is None:
+                session.refuse(operation.id, data_pb2.WRONG_PARTITION)
+                continue
+            counter.inc()
+            if partition.arrive(session, operation):
+                dirty.add(operation.partition)
+        self._kick()
+
+    def message_arrived(self, sender: str, group_id: int, message: Message) -> None:
+        """Take one Raft message."""
+        group = self._groups.get(group_id)
+        if group is not None:
+            group.receive(sender, message)
+            self._dirty.add(group_id)
+            self._kick()
+
+    def peer_connected(self, peer: str) -> None:
+        """The stream to `peer` is up."""
+        for group_id, group in self._groups.items():
+            if peer in group.peer_ids:
+                group.peer_connected(peer)
+                self._dirty.add(group_id)
+        self._kick()
+
+    def peer_disconnected(self, peer: str) -> None:
+        """The stream to `peer` is down."""
+        for group_id, group in self._groups.items():
+            if peer in group.peer_ids:
+                group.peer_disconnected(peer)
+                self._dirty.add(group_id)
+        self._kick()
+
+    def peer_lost(self, peer: str) -> None:
+        """`peer` closed its stream to this node."""
+        for group_id, group in self._groups.items():
+            if peer in group.peer_ids:
+                group.peer_lost(peer)
+                self._dirty.add(group_id)
+        self._kick()
+
+    def session_opened(self, session: RouterSession) -> None:
+        """A router connected: it gets the catalog and all leaders."""
+        self.sessions.add(session)
+        catalog = self.catalog
+        if catalog is not None:
+            session.push_catalog(catalog)
+        for group_id, group in self._groups.items():
+            session.push_leader(group_id, group.leader_id, group.term)
+        self._kick()
+
+    def session_closed(self, session: RouterSession) -> None:
+        """A router went away; what it waits for goes on and is answered to nobody."""
+        session.closed = True
+        self.sessions.discard(session)
+
+    def session_dirty(self, session: RouterSession) -> None:
+        """A session collected something to send."""
+        self._dirty_sessions.append(session)
+        self._kick()
+
+    def timer(self) -> None:
+        """Called every few milliseconds: give a turn to groups whose time has come."""
+        now = self._monotonic()
+        for group_id, group in self._groups.items():
+            if now > group.next_event_at():
+                self._dirty.add(group_id)
+            partition = self.partitions[group_id]
+            if partition.is_paused:
+                self._dirty.add(group_id)
+        if self._dirty:
+            self._kick()
+
+    # ------------------------------------------------------------------ the catalog
+    @property
+    def catalog(self) -> catalog_pb2.Catalog | None:
+        """The newest catalog this node knows, None before the first."""
+        if self._catalog_state is not None:
+            catalog = self._catalog_state.catalog.catalog
+            return catalog if catalog.version else None
+        return self.remote_catalog
+
+    @property
+    def catalog_version(self) -> int:
+        """The version of that catalog, 0 without one."""
+        catalog = self.catalog
+        return catalog.version if catalog is not None else 0
+
+    def take_remote_catalog(self, catalog: catalog_pb2.Catalog) -> None:
+        """A node outside the catalog group heard of a newer catalog."""
+        if self._catalog_state is None and catalog.version > self.catalog_version:
+            self.remote_catalog = catalog
+            self._catalog_changed()
+            self._kick()
+
+    def _catalog_changed(self) -> None:
+        self._catalog_dirty = True
+
+    def _publish_catalog(self) -> None:
+        self._catalog_dirty = False
+        catalog = self.catalog
+        if catalog is not None:
+            for session in self.sessions:
+                session.push_catalog(catalog)
+        self.on_catalog_changed()
+
+    # ------------------------------------------------------------------ the turn
+    def _kick(self) -> None:
+        if not self._is_kicked:
+            self._is_kicked = True
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._is_kicked = False
+        try:
+            self._run_turn()
+        except Exception as error:
+            # A broken invariant or a store that cannot be written: going on could do harm.
+            self._stop_process(error)
+
+    def _run_turn(self) -> None:
+        now = self._monotonic()
+        dirty, self._dirty = self._dirty, set()
+        groups, partitions = self._groups, self.partitions
+        # Sorted: the order of effects must not depend on hashing, or a simulated run could not be repeated.
+        ordered = sorted(dirty) if len(dirty) > 1 else list(dirty)
+        for group_id in ordered:
+            partitions[group_id].turn(now)
+        for group_id in ordered:
+            group = groups[group_id]
+            group.tick()
+            group.ship()
+            partition = partitions[group_id]
+            if partition.is_paused:
+                partition.try_transfer(now)
+                if partition.end_pause(now):
+                    self.wake(group_id)
+            elif partition.has_arrivals and group.is_ready_leader:
+                self.wake(group_id)
+        for group_id in ordered:
+            self._states[group_id].flush()
+        self._write_and_sync()
+        for group_id in ordered:
+            self._states[group_id].batch_written()
+            groups[group_id].batch_written()
+        if self._catalog_dirty:
+            self._publish_catalog()
+        sessions, self._dirty_sessions = self._dirty_sessions, []
+        for session in sessions:
+            session.wake()
+        metrics = self.metrics
+        metrics.turns.inc()
+        metrics.turn_seconds.observe(self._monotonic() - now)
+
+    def _write_and_sync(self) -> None:
+        self._store.write_batch()
+        if self._journals_changed:
+            for group_id in self._journals_changed:
+                self._unsynced[group_id] = 0
+            self._journals_changed.clear()
+        self._durability.batch_written()
+        if not self._durability.start_sync():
+            return
+        covered = {group_id: self._groups[group_id].journal.sync_starts() for group_id in self._unsynced}
+        self._unsynced.clear()
+        if not self.settings.durable:
+            self._sync_ended(covered, None)
+            return
+        self._sync_started_at = self._monotonic()
+        self._loop.sync_in_thread(self._store.sync, lambda error: self._sync_ended(covered, error))
+
+    def _sync_ended(self, covered: dict[int, int], error: BaseException | None) -> None:
+        if error is not None:
+            # After a failed sync the kernel may have dropped the pages: nothing that follows could be trusted.
+            self._stop_process(error)
+            return
+        if self.settings.durable:
+            self.metrics.sync_seconds.observe(self._monotonic() - self._sync_started_at)
+        for group_id, index in sorted(covered.items()):
+            self._groups[group_id].synced(index)
+            self._dirty.add(group_id)
+        for target, group_id, message in self._durability.sync_ended():
+            self._links.send(target, group_id, message)
+        self._kick()
+
+    # ------------------------------------------------------------------ for people
+    def start_transfer(self, group_id: int, target: str | None) -> None:
+        """Hand the leadership of a group to another replica."""
+        self.partitions[group_id].start_transfer(self._monotonic(), target)
+        self.wake(group_id)
+
+    def led_groups(self) -> list[int]:
+        """The groups that this node leads."""
+        return [group_id for group_id, group in self._groups.items() if group.is_leader]
+
+    def group(self, group_id: int) -> SyncObjGroup:
+        """One replica. Raises KeyError when this node has none."""
+        return self._groups[group_id]
+
+    @property
+    def held_messages(self) -> int:
+        """Messages that wait for a sync."""
+        return len(self._durability)

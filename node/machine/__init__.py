@@ -1,0 +1,1 @@
+"""Apply: what committed entries do to the store."""

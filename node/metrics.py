@@ -1,0 +1,72 @@
+"""What a node counts: Prometheus metrics, pre-bound so that the hot path only adds.
+
+Created by node.__main__, fed by node.host and node.service. Law: no label look-up for each operation; gauges are read
+from the objects when scraped.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from wire import data_pb2
+
+_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+
+
+class NodeMetrics:
+    """Counters of one node process."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        operations = Counter("trizone_node_operations", "Operations received, by kind", ["kind"], registry=registry)
+        self.operations = {
+            value: operations.labels(kind=name.lower())
+            for name, value in data_pb2.OperationKind.items()
+            if value != data_pb2.OPERATION_KIND_UNSPECIFIED
+        }
+        self.turns = Counter("trizone_node_turns", "Loop turns that did work", registry=registry)
+        self.turn_seconds = Histogram(
+            "trizone_node_turn_seconds", "Length of a turn", buckets=_SECONDS, registry=registry
+        )
+        self.sync_seconds = Histogram(
+            "trizone_node_sync_seconds", "Length of a log sync", buckets=_SECONDS, registry=registry
+        )
+        self.frames = Counter("trizone_node_frames", "gRPC frames", ["stream", "direction"], registry=registry)
+        self.router_frames_in = self.frames.labels(stream="router", direction="in")
+        self.router_frames_out = self.frames.labels(stream="router", direction="out")
+        self.peer_frames_in = self.frames.labels(stream="peer", direction="in")
+        self.peer_frames_out = self.frames.labels(stream="peer", direction="out")
+        self.frame_operations = Histogram(
+            "trizone_node_frame_operations", "Operations in a router's frame", buckets=_SIZES, registry=registry
+        )
+        self.elections = Counter(
+            "trizone_node_elections_won", "Leaderships begun here", ["partition"], registry=registry
+        )
+        self.leader_changes = Counter(
+            "trizone_node_leader_changes", "Changes of leader seen", ["partition"], registry=registry
+        )
+        labels = ["partition"]
+        self.proposals = Gauge("trizone_node_proposals", "Log entries proposed here", labels, registry=registry)
+        self.applied_index = Gauge("trizone_node_applied_index", "Last index applied", labels, registry=registry)
+        self.commit_index = Gauge("trizone_node_commit_index", "Last index known committed", labels, registry=registry)
+        self.apply_lag = Gauge(
+            "trizone_node_apply_lag_entries", "Committed and not yet applied", labels, registry=registry
+        )
+        self.commit_lag = Gauge(
+            "trizone_node_commit_lag_entries", "In the log, not committed", labels, registry=registry
+        )
+        self.term = Gauge("trizone_node_term", "Raft term", labels, registry=registry)
+        self.is_leader = Gauge("trizone_node_is_leader", "1 on the leader", labels, registry=registry)
+        self.log_entries = Gauge("trizone_node_log_entries", "Entries kept in the log", labels, registry=registry)
+        self.queue_depth = Gauge(
+            "trizone_node_queue_depth", "Operations that wait for a commit or a turn", labels, registry=registry
+        )
+        self.follower_lag = Gauge(
+            "trizone_node_follower_lag_entries",
+            "On the leader: entries a follower has not acknowledged",
+            ["partition", "follower"],
+            registry=registry,
+        )
+        self.held_messages = Gauge("trizone_node_held_messages", "Messages that wait for a sync", registry=registry)
+        self.routers = Gauge("trizone_node_routers", "Routers connected", registry=registry)
+        self.peers = Gauge("trizone_node_peers", "Nodes connected", registry=registry)

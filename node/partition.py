@@ -1,0 +1,317 @@
+"""The leader's side of one partition: judge what arrived, propose it as one log entry, answer when it is committed.
+
+Driven by node.host once a loop turn. Writes are judged against the newest state this leader knows: what is proposed and
+not yet applied (the overlay), else the store. So writes of one item need no lock and many turns can be under way.
+
+Law: a write is answered OK only after commit and apply. An answer that only reads (a strong get, a failed condition) is
+given only when, after its arrival, a quorum confirmed this leader and everything it saw is committed: it rides on an entry
+appended after it, or on a read barrier.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+from node.evaluate import OK, Decision, decide_write, depends_on_item
+from node.machine.state import LOG_ENTRY_VERSION, PartitionState
+from node.sessions import RouterSession
+from replication.outcomes import Outcome
+from replication.syncobj import SyncObjGroup
+from runtime.clock import HybridClock
+from wire import catalog_pb2, data_pb2, log_pb2
+
+# One log entry never grows beyond this by more than one operation: an append must fit into a frame.
+PROPOSAL_BYTES_MAX = 1024 * 1024
+# How long new writes wait while leadership is being handed over, before this leader goes on.
+TRANSFER_PAUSE_S = 0.5
+
+
+class Arrived(NamedTuple):
+    """An operation and where its answer goes."""
+
+    session: RouterSession
+    operation: data_pb2.Operation
+
+
+class Proposal:
+    """One log entry under way."""
+
+    __slots__ = ("catalog_waiters", "entry", "index", "keys", "readers", "size", "writers")
+
+    def __init__(self, hybrid_time: int) -> None:
+        self.entry = log_pb2.LogEntry(version=LOG_ENTRY_VERSION, hybrid_time=hybrid_time)
+        self.index = 0
+        self.size = 0
+        self.keys: list[bytes] = []
+        # Writes that this entry holds; a None decision is a plain OK.
+        self.writers: list[tuple[RouterSession, int, Decision | None]] = []
+        # Answers that store nothing but saw state that this entry's commit proves.
+        self.readers: list[tuple[RouterSession, int, Decision]] = []
+        self.catalog_waiters: list[tuple[RouterSession, int]] = []
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to propose."""
+        return not (self.writers or self.catalog_waiters or self.entry.drop_tables or self.entry.catalog_commands)
+
+
+class Partition:
+    """What this node does for one partition while it leads it, and its eventual reads."""
+
+    def __init__(
+        self,
+        group: SyncObjGroup,
+        state: PartitionState,
+        hybrid_clock: HybridClock,
+        proposals_in_flight_max: int,
+    ) -> None:
+        self.group = group
+        self.state = state
+        self._hybrid_clock = hybrid_clock
+        self._in_flight_max = proposals_in_flight_max
+        self._writes: list[Arrived] = []
+        self._reads: list[Arrived] = []
+        self._overlay: dict[bytes, tuple[bytes | None, int]] = {}
+        self._proposals: deque[Proposal] = deque()
+        self._operations_in_flight = 0
+        self._paused_until = 0.0
+        self._transfer_target: str | None = None
+        self._invited = False
+        self._own_commands: list[log_pb2.LogEntry] = []
+        self.proposals_total = 0
+        self.operations_total = 0
+
+    # ------------------------------------------------------------------ arrivals
+    def arrive(self, session: RouterSession, operation: data_pb2.Operation) -> bool:
+        """Take one operation. True: the partition wants a turn."""
+        kind = operation.kind
+        if kind == data_pb2.GET_EVENTUAL:
+            item = self.state.get(operation.table_id.to_bytes(8, "big") + operation.key)
+            session.answer(operation.id, OK, item or b"")
+            return False
+        if kind in (data_pb2.GET_STRONG, data_pb2.CATALOG_READ):
+            self._reads.append(Arrived(session, operation))
+        elif self._operations_in_flight >= self._in_flight_max:
+            session.refuse(operation.id, data_pb2.OVERLOADED)
+            return False
+        else:
+            self._operations_in_flight += 1
+            self._writes.append(Arrived(session, operation))
+        return True
+
+    def propose_own(self, entry: log_pb2.LogEntry) -> None:
+        """Let a background daemon's entry (table drops, catalog commands) go with the next turn."""
+        self._own_commands.append(entry)
+
+    @property
+    def has_arrivals(self) -> bool:
+        """Whether work waits for a turn."""
+        return bool(self._writes or self._reads or self._own_commands)
+
+    @property
+    def in_flight(self) -> int:
+        """Operations that wait for a commit or a turn."""
+        return self._operations_in_flight + len(self._reads)
+
+    # ------------------------------------------------------------------ one turn
+    def turn(self, now: float) -> None:
+        """Judge and propose everything that arrived."""
+        if not (self._writes or self._reads or self._own_commands):
+            return
+        if not self.group.is_ready_leader:
+            self._refuse_all()
+            return
+        if now < self._paused_until:
+            return
+        if self._writes or self._own_commands:
+            self._propose_arrived()
+        if self._reads:
+            self._read_arrived()
+
+    def _refuse_all(self) -> None:
+        # A leader that has not applied its own no-op yet is not refused work: it is about to be ready.
+        if self.group.is_leader:
+            return
+        leader = self.group.leader_id
+        writes, self._writes = self._writes, []
+        reads, self._reads = self._reads, []
+        self._own_commands.clear()
+        self._paused_until = 0.0
+        self._operations_in_flight -= len(writes)
+        for session, operation in (*writes, *reads):
+            session.refuse(operation.id, data_pb2.NOT_LEADER, leader)
+
+    def _propose_arrived(self) -> None:
+        arrived, self._writes = self._writes, []
+        proposal = Proposal(self._hybrid_clock.next())
+        own, self._own_commands = self._own_commands, []
+        for entry in own:
+            proposal.entry.MergeFrom(
+                log_pb2.LogEntry(drop_tables=entry.drop_tables, catalog_commands=entry.catalog_commands)
+            )
+        for session, operation in arrived:
+            if proposal.size >= PROPOSAL_BYTES_MAX:
+                self._append(proposal)
+                proposal = Proposal(self._hybrid_clock.next())
+            self._judge(proposal, session, operation)
+        if proposal.is_empty:
+            self._confirm(proposal.readers)
+        else:
+            self._append(proposal)
+
+    def _judge(self, proposal: Proposal, session: RouterSession, operation: data_pb2.Operation) -> None:
+        self.operations_total += 1
+        if operation.kind == data_pb2.CATALOG_COMMAND:
+            proposal.entry.catalog_commands.append(catalog_pb2.CatalogCommand.FromString(operation.item))
+            proposal.catalog_waiters.append((session, operation.id))
+            return
+        table_id = operation.table_id
+        if table_id in self.state.dropped_tables:
+            proposal.readers.append((session, operation.id, Decision(data_pb2.TABLE_GONE)))
+            return
+        key = table_id.to_bytes(8, "big") + operation.key
+        item: bytes | None
+        if not depends_on_item(operation):
+            decision = None
+            item = operation.item if operation.kind == data_pb2.PUT else None
+        else:
+            decision = decide_write(operation, self._newest(key))
+            if not decision.changes:
+                proposal.readers.append((session, operation.id, decision))
+                return
+            item = decision.item
+        if item is None:
+            proposal.entry.mutations.add(
+                table_id=table_id, key=operation.key, deleted=True, request_id=operation.request_id
+            )
+        else:
+            proposal.entry.mutations.add(
+                table_id=table_id, key=operation.key, item=item, request_id=operation.request_id
+            )
+        proposal.size += len(key) + (len(item) if item is not None else 0)
+        proposal.keys.append(key)
+        proposal.writers.append((session, operation.id, decision))
+        # The index is not known before the append; it is filled in there.
+        self._overlay[key] = (item, 0)
+
+    def _newest(self, key: bytes) -> bytes | None:
+        pending = self._overlay.get(key)
+        return pending[0] if pending is not None else self.state.get(key)
+
+    def _append(self, proposal: Proposal) -> None:
+        index = self.group.propose(
+            proposal.entry.SerializeToString(), lambda outcome, result: self._proposal_ended(proposal, outcome, result)
+        )
+        # turn() checked leadership and nothing since can have changed it: receive() does not run inside a turn.
+        assert index is not None
+        self.proposals_total += 1
+        proposal.index = index
+        overlay = self._overlay
+        for key in proposal.keys:
+            overlay[key] = (overlay[key][0], index)
+        self._proposals.append(proposal)
+
+    def _proposal_ended(self, proposal: Proposal, outcome: Outcome, result: object) -> None:
+        if self._proposals and self._proposals[0] is proposal:
+            self._proposals.popleft()
+        else:
+            self._proposals.remove(proposal)
+        overlay = self._overlay
+        for key in proposal.keys:
+            pending = overlay.get(key)
+            if pending is not None and pending[1] == proposal.index:
+                del overlay[key]
+        self._operations_in_flight -= len(proposal.writers) + len(proposal.readers) + len(proposal.catalog_waiters)
+        if outcome is Outcome.COMMITTED:
+            self._answer_committed(proposal, result)
+            return
+        for session, operation_id, _ in proposal.writers:
+            session.refuse(operation_id, data_pb2.UNKNOWN)
+        for session, operation_id in proposal.catalog_waiters:
+            session.refuse(operation_id, data_pb2.UNKNOWN)
+        leader = self.group.leader_id
+        for session, operation_id, _ in proposal.readers:
+            session.refuse(operation_id, data_pb2.NOT_LEADER, leader)
+
+    def _answer_committed(self, proposal: Proposal, result: object) -> None:
+        for session, operation_id, decision in proposal.writers:
+            if decision is None:
+                session.answer(operation_id, OK)
+            else:
+                session.answer_write(operation_id, decision)
+        for session, operation_id, decision in proposal.readers:
+            session.answer_write(operation_id, decision)
+        if proposal.catalog_waiters:
+            assert isinstance(result, list)
+            # The daemons' commands come first in the entry, then those of waiting routers, in order.
+            answers = result[len(result) - len(proposal.catalog_waiters) :]
+            for (session, operation_id), answer in zip(proposal.catalog_waiters, answers, strict=True):
+                session.answer(operation_id, OK, answer.SerializeToString())
+
+    # ------------------------------------------------------------------ answers that store nothing
+    def _confirm(self, readers: list[tuple[RouterSession, int, Decision]]) -> None:
+        """Answer decisions that store nothing: leadership must be proven and what they saw must be committed."""
+        needed_index = self.group.journal.last_index
+
+        def confirmed(index: int | None) -> None:
+            if index is None:
+                self._operations_in_flight -= len(readers)
+                for session, operation_id, _ in readers:
+                    session.refuse(operation_id, data_pb2.NOT_LEADER, self.group.leader_id)
+            elif self.group.applied_index < needed_index and self._proposals:
+                # They saw a write that is still under way: they are true only if it commits.
+                waiting = next(proposal for proposal in self._proposals if proposal.index >= needed_index)
+                waiting.readers += readers
+            else:
+                self._operations_in_flight -= len(readers)
+                for session, operation_id, decision in readers:
+                    session.answer_write(operation_id, decision)
+
+        self.group.read_barrier(confirmed)
+
+    def _read_arrived(self) -> None:
+        reads, self._reads = self._reads, []
+
+        def confirmed(index: int | None) -> None:
+            if index is None:
+                for session, operation in reads:
+                    session.refuse(operation.id, data_pb2.NOT_LEADER, self.group.leader_id)
+                return
+            # The index was the commit index of an earlier turn: that turn's batch is written, so the store shows it.
+            get = self.state.get
+            for session, operation in reads:
+                if operation.kind == data_pb2.CATALOG_READ:
+                    session.answer(operation.id, OK, self.state.get_catalog())
+                elif operation.table_id in self.state.dropped_tables:
+                    session.refuse(operation.id, data_pb2.TABLE_GONE)
+                else:
+                    item = get(operation.table_id.to_bytes(8, "big") + operation.key)
+                    session.answer(operation.id, OK, item or b"")
+
+        self.group.read_barrier(confirmed)
+
+    # ------------------------------------------------------------------ handing over
+    def start_transfer(self, now: float, target: str | None) -> None:
+        """Hold new work and hand leadership to `target` (None: whoever is caught up) as soon as it has the whole log."""
+        if self.group.is_leader and now >= self._paused_until:
+            self._paused_until = now + TRANSFER_PAUSE_S
+            self._transfer_target = target
+            self._invited = False
+
+    def try_transfer(self, now: float) -> None:
+        """Called each turn: invite the target once it is caught up."""
+        if now < self._paused_until and not self._invited and not self._proposals:
+            self._invited = self.group.transfer_leadership(self._transfer_target)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether a hand-over was started and neither happened nor was given up."""
+        return self._paused_until > 0.0
+
+    def end_pause(self, now: float) -> bool:
+        """True once when a hand-over was given up or happened: held work must get a turn."""
+        if self._paused_until and (now >= self._paused_until or not self.group.is_leader):
+            self._paused_until = 0.0
+            return True
+        return False

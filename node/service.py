@@ -1,0 +1,192 @@
+"""The gRPC face of a node: routers' streams, status, leadership transfer, reports.
+
+Started by node.__main__; everything is handed to node.host on the event loop. Law: one message in carries many
+operations, one message out many answers; nothing is awaited for a single operation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from node.background.tables import TableDaemon
+from node.host import NodeHost
+from node.sessions import RouterSession
+from runtime.clock import Clock
+from runtime.logs import get_logger
+from wire import data_pb2, services
+
+log = get_logger()
+
+
+class NodeService:
+    """Handlers of the services Data, Admin and Control."""
+
+    def __init__(
+        self,
+        host: NodeHost,
+        tables: TableDaemon,
+        *,
+        az: str,
+        cluster_id: str,
+        clock: Clock,
+        pacing_s: float,
+        operations_in_flight_max: int,
+        connected_peers: Callable[[], list[str]],
+    ) -> None:
+        self._host = host
+        self._tables = tables
+        self._az = az
+        self._cluster_id = cluster_id
+        self._clock = clock
+        self._pacing_s = pacing_s
+        self._in_flight_max = operations_in_flight_max
+        self._connected_peers = connected_peers
+        self._started_at = clock.monotonic()
+
+    def handlers(self) -> list[grpc.GenericRpcHandler[Any, Any]]:
+        """What to register with the server."""
+        return [
+            services.stream_handler(services.DATA_PIPE, data_pb2.RouterFrame.FromString, self.pipe),
+            *services.unary_handlers(
+                {
+                    services.ADMIN_STATUS: (data_pb2.StatusRequest.FromString, self.status),
+                    services.ADMIN_TRANSFER: (data_pb2.TransferRequest.FromString, self.transfer),
+                    services.CONTROL_REPORT: (data_pb2.NodeReport.FromString, self.report),
+                }
+            ),
+        ]
+
+    # ------------------------------------------------------------------ routers
+    async def pipe(
+        self, frames: AsyncIterator[data_pb2.RouterFrame], context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[data_pb2.NodeFrame]:
+        """Serve one router until its stream ends."""
+        first = await anext(aiter(frames), None)
+        if first is None:
+            return
+        node_hello = data_pb2.NodeHello(node_id=self._host.settings.node_id, az=self._az, cluster_id=self._cluster_id)
+        yield data_pb2.NodeFrame(hello=node_hello)
+        if first.hello.cluster_id != self._cluster_id:
+            log.error("router_of_another_cluster", router=first.hello.router_id, cluster=first.hello.cluster_id)
+            return
+        session = RouterSession(self._host.session_dirty)
+        session.router_id = first.hello.router_id
+        log.info("router_connected", router=session.router_id, az=first.hello.az)
+        self._host.session_opened(session)
+        self._take(session, first)
+        reader = asyncio.ensure_future(self._read(session, frames))
+        try:
+            while not session.closed:
+                await session.ready.wait()
+                frame = session.take_frame()
+                count = len(frame.results)
+                if count or frame.ByteSize():
+                    self._host.metrics.router_frames_out.inc()
+                    yield frame
+                # A busy stream pauses so that the next frame carries more; a lone client never waits.
+                if self._pacing_s and count > 2:
+                    await asyncio.sleep(self._pacing_s)
+        finally:
+            reader.cancel()
+            self._host.session_closed(session)
+            self._tables.changed()
+            log.info("router_disconnected", router=session.router_id)
+
+    async def _read(self, session: RouterSession, frames: AsyncIterator[data_pb2.RouterFrame]) -> None:
+        metrics = self._host.metrics
+        try:
+            async for frame in frames:
+                metrics.router_frames_in.inc()
+                self._take(session, frame)
+        except grpc.aio.AioRpcError as error:
+            log.info("router_stream_failed", router=session.router_id, code=error.code().name)
+        finally:
+            session.closed = True
+            session.ready.set()
+
+    def _take(self, session: RouterSession, frame: data_pb2.RouterFrame) -> None:
+        if frame.catalog_version > session.catalog_version:
+            session.catalog_version = frame.catalog_version
+            self._tables.changed()
+        operations = frame.operations
+        if not operations:
+            return
+        self._host.metrics.frame_operations.observe(len(operations))
+        room = self._in_flight_max - session.in_flight
+        if len(operations) <= room:
+            self._host.operations_arrived(session, list(operations))
+            return
+        listed = list(operations)
+        self._host.operations_arrived(session, listed[: max(0, room)])
+        for operation in listed[max(0, room) :]:
+            session.in_flight += 1
+            session.refuse(operation.id, data_pb2.OVERLOADED)
+
+    # ------------------------------------------------------------------ administration
+    async def status(
+        self, request: data_pb2.StatusRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> data_pb2.NodeStatus:
+        """A picture of this node and its replicas."""
+        host = self._host
+        status = data_pb2.NodeStatus(
+            node_id=host.settings.node_id,
+            az=self._az,
+            cluster_id=self._cluster_id,
+            catalog_version=host.catalog_version,
+            connected_peers=self._connected_peers(),
+            uptime_s=self._clock.monotonic() - self._started_at,
+            pid=os.getpid(),
+            connected_routers=len(host.sessions),
+        )
+        for group_id in host.partitions:
+            group = host.group(group_id).status()
+            status.replicas.add(
+                partition=group_id,
+                role=group.role,
+                leader=group.leader or "",
+                term=group.term,
+                commit_index=group.commit_index,
+                applied_index=group.applied_index,
+                last_index=group.last_index,
+                first_index=group.first_index,
+                match_index=group.match_index,
+            )
+        return status
+
+    async def transfer(
+        self, request: data_pb2.TransferRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> data_pb2.TransferReply:
+        """Hand over leaderships and wait until they are gone, at most as long as a hand-over may pause writes."""
+        led = self._host.led_groups()
+        wanted = led if request.all else [group_id for group_id in led if group_id == request.partition]
+        return await hand_over(self._host, wanted, request.target or None)
+
+    async def report(
+        self, request: data_pb2.NodeReport, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> data_pb2.NodeReportReply:
+        """A node tells the catalog leader what it serves."""
+        return self._tables.take_report(request)
+
+
+# How long a hand-over is waited for, in steps: leadership has no event of its own to wait on from here.
+HAND_OVER_S = 1.0
+_HAND_OVER_STEP_S = 0.02
+
+
+async def hand_over(host: NodeHost, groups: list[int], target: str | None) -> data_pb2.TransferReply:
+    """Start the transfer of `groups` and wait until this node leads none of them, at most HAND_OVER_S."""
+    for group_id in groups:
+        host.start_transfer(group_id, target)
+    steps = int(HAND_OVER_S / _HAND_OVER_STEP_S)
+    for _ in range(steps):
+        if not set(groups) & set(host.led_groups()):
+            break
+        await asyncio.sleep(_HAND_OVER_STEP_S)
+    still = sorted(set(groups) & set(host.led_groups()))
+    return data_pb2.TransferReply(transferred=len(groups) - len(still), still_leading=still)

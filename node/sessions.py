@@ -1,0 +1,87 @@
+"""The node's side of a router's stream: answers collected in one frame, written when the router can take it.
+
+Created by node.service for every stream, filled by node.partition and node.host. Law: answers of one loop turn leave in
+one message; what is under way is bounded by the operations the router may have in flight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from node.evaluate import Decision
+from wire import catalog_pb2, data_pb2
+
+
+class RouterSession:
+    """One router connected to this node."""
+
+    def __init__(self, note_dirty: Callable[[RouterSession], None]) -> None:
+        self.router_id = ""
+        self.catalog_version = 0
+        self.in_flight = 0
+        self.closed = False
+        self.ready = asyncio.Event()
+        self._frame = data_pb2.NodeFrame()
+        self._results = self._frame.results
+        self._is_dirty = False
+        self._note_dirty = note_dirty
+
+    def _touch(self) -> None:
+        if not self._is_dirty:
+            self._is_dirty = True
+            self._note_dirty(self)
+
+    def answer(self, operation_id: int, status: data_pb2.ResultStatus, item: bytes = b"") -> None:
+        """Answer one operation without further members."""
+        self.in_flight -= 1
+        self._results.add(id=operation_id, status=status, item=item)
+        if not self._is_dirty:
+            self._touch()
+
+    def refuse(self, operation_id: int, status: data_pb2.ResultStatus, leader: str | None = None) -> None:
+        """Say that nothing happened, and who leads if known."""
+        self.in_flight -= 1
+        self._results.add(id=operation_id, status=status, leader=leader or "")
+        self._touch()
+
+    def answer_write(self, operation_id: int, decision: Decision) -> None:
+        """Answer a write that was judged against its item."""
+        self.in_flight -= 1
+        self._results.add(
+            id=operation_id,
+            status=decision.status,
+            item=decision.returned,
+            message=decision.message,
+            old_size=decision.old_size,
+            new_size=decision.new_size,
+        )
+        self._touch()
+
+    def push_catalog(self, catalog: catalog_pb2.Catalog) -> None:
+        """Send the whole catalog with the next frame."""
+        self._frame.catalog.CopyFrom(catalog)
+        self._touch()
+
+    def push_leader(self, partition: int, leader: str | None, term: int) -> None:
+        """Send a change of leadership with the next frame."""
+        self._frame.leaders.add(partition=partition, leader=leader or "", term=term)
+        self._touch()
+
+    def wake(self) -> None:
+        """Called once a turn for a dirty session: let the writer go."""
+        self._is_dirty = False
+        self.ready.set()
+
+    def take_frame(self) -> data_pb2.NodeFrame:
+        """What has been collected; a new frame begins."""
+        frame = self._frame
+        self._frame = data_pb2.NodeFrame()
+        self._results = self._frame.results
+        self.ready.clear()
+        return frame
+
+    @property
+    def has_frame(self) -> bool:
+        """Whether anything was collected since the last frame."""
+        return bool(self._frame.ByteSize())

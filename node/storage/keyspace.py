@@ -1,0 +1,81 @@
+"""Where a group's state lies in the store: the one place that knows the layout.
+
+Used by node.machine and node.partition. DATA `group(4) generation(4)` then the logical key; META `a group(4)` the applied
+record. The generation is local to a replica: a snapshot is staged under the next one and becomes current by one META
+write, so a crash leaves either state whole. Logical key: `table id(8) item key`, table 0 holds the machine's own records.
+
+Law: logical keys are equal on all replicas; physical prefixes need not be.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+_PREFIX = struct.Struct(">II")
+_TABLE = struct.Struct(">Q")
+_APPLIED = struct.Struct("<BQQI")
+APPLIED_VERSION = 1
+
+# Records of the machine itself live under table 0, which no table ever gets.
+OWN_RECORDS = _TABLE.pack(0)
+DROPPED_TABLE = OWN_RECORDS + b"dropped"
+CATALOG = OWN_RECORDS + b"catalog"
+
+
+class Applied(NamedTuple):
+    """How far a replica's state is."""
+
+    applied_index: int
+    hybrid_time: int
+    generation: int
+
+
+def prefix(group_id: int, generation: int) -> bytes:
+    """What every DATA key of this state begins with."""
+    return _PREFIX.pack(group_id, generation)
+
+
+def group_range(group_id: int) -> tuple[bytes, bytes]:
+    """All DATA keys of a group, whatever their generation."""
+    return _PREFIX.pack(group_id, 0), _PREFIX.pack(group_id + 1, 0)
+
+
+def generation_range(group_id: int, generation: int) -> tuple[bytes, bytes]:
+    """All DATA keys of one generation."""
+    return _PREFIX.pack(group_id, generation), _PREFIX.pack(group_id, generation + 1)
+
+
+def item_key(table_id: int, key: bytes) -> bytes:
+    """The logical key of an item."""
+    return _TABLE.pack(table_id) + key
+
+
+def table_range(table_id: int) -> tuple[bytes, bytes]:
+    """All logical keys of a table."""
+    return _TABLE.pack(table_id), _TABLE.pack(table_id + 1)
+
+
+def dropped_table_key(table_id: int) -> bytes:
+    """The logical key of the mark that a table is gone."""
+    return DROPPED_TABLE + _TABLE.pack(table_id)
+
+
+def applied_key(group_id: int) -> bytes:
+    """The META key of a group's applied record."""
+    return b"a" + struct.pack(">I", group_id)
+
+
+def encode_applied(applied: Applied) -> bytes:
+    """The applied record."""
+    return _APPLIED.pack(APPLIED_VERSION, applied.applied_index, applied.hybrid_time, applied.generation)
+
+
+def decode_applied(record: bytes | None) -> Applied:
+    """Read the applied record; a new replica starts at the first entry."""
+    if record is None:
+        return Applied(1, 0, 1)
+    version, index, hybrid_time, generation = _APPLIED.unpack(record)
+    if version != APPLIED_VERSION:
+        raise ValueError(f"applied record version {version}, this program reads {APPLIED_VERSION}")
+    return Applied(index, hybrid_time, generation)

@@ -1,0 +1,43 @@
+"""Gauges of a node, refreshed once a second.
+
+Started by node.__main__. Law: reading is cheap and changes nothing; what is shown may be a second old.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from node.host import NodeHost
+from replication.transport.grpc import PeerLinks
+
+INTERVAL_S = 1.0
+
+
+def read_host(host: NodeHost, links: PeerLinks) -> None:
+    """Set every gauge from the state now."""
+    metrics = host.metrics
+    metrics.held_messages.set(host.held_messages)
+    metrics.routers.set(len(host.sessions))
+    metrics.peers.set(sum(link.is_up for link in links.links.values()))
+    for group_id, partition in host.partitions.items():
+        status = host.group(group_id).status()
+        metrics.proposals.labels(group_id).set(partition.proposals_total)
+        metrics.applied_index.labels(group_id).set(status.applied_index)
+        metrics.commit_index.labels(group_id).set(status.commit_index)
+        metrics.apply_lag.labels(group_id).set(status.commit_index - status.applied_index)
+        metrics.commit_lag.labels(group_id).set(status.last_index - status.commit_index)
+        metrics.term.labels(group_id).set(status.term)
+        metrics.is_leader.labels(group_id).set(status.role == "leader")
+        metrics.log_entries.labels(group_id).set(status.last_index - status.first_index)
+        metrics.queue_depth.labels(group_id).set(partition.in_flight)
+        for follower in host.group(group_id).peer_ids:
+            # A follower's gauge must not keep the lag it had when this node led.
+            acknowledged = status.match_index.get(follower, status.last_index)
+            metrics.follower_lag.labels(group_id, follower).set(status.last_index - acknowledged)
+
+
+async def watch_host(host: NodeHost, links: PeerLinks) -> None:
+    """Refresh until cancelled."""
+    while True:
+        read_host(host, links)
+        await asyncio.sleep(INTERVAL_S)

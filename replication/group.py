@@ -1,0 +1,86 @@
+"""What the node knows of one Raft group: the interface, its settings and its status.
+
+Implemented by replication.syncobj. Law: everything is called on the node's event loop and returns at once; outcomes come
+by callback, at most once each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from replication.messages import Message
+from replication.outcomes import Outcome
+
+# (outcome, what StateMachine.apply returned, or None)
+ProposalCallback = Callable[[Outcome, object], None]
+# The index a strong read must see applied; None: not confirmed, nothing was read.
+ReadCallback = Callable[[int | None], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicationSettings:
+    """Limits and times of every group, in seconds and bytes."""
+
+    election_timeout_min_s: float = 0.5
+    election_timeout_max_s: float = 1.0
+    heartbeat_s: float = 0.1
+    append_bytes_max: int = 256 * 1024
+    append_window_entries: int = 4096
+    log_entries_kept: int = 20_000
+    log_bytes_kept: int = 16 * 1024 * 1024
+    snapshot_chunk_bytes: int = 256 * 1024
+    snapshot_window_chunks: int = 4
+    read_lease: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupStatus:
+    """One replica as `trizone status` shows it."""
+
+    role: str
+    leader: str | None
+    term: int
+    commit_index: int
+    applied_index: int
+    last_index: int
+    first_index: int
+    match_index: dict[str, int] = field(default_factory=dict)
+
+
+class RaftGroup(Protocol):
+    """One replica of one group."""
+
+    group_id: int
+
+    # Where the leader may evaluate the next write: it has applied everything of the terms before its own.
+    @property
+    def is_ready_leader(self) -> bool:
+        """True on a leader whose own no-op is applied."""
+        ...
+
+    @property
+    def leader_id(self) -> str | None:
+        """The leader as far as this replica knows."""
+        ...
+
+    def propose(self, payload: bytes, callback: ProposalCallback) -> int | None:
+        """Append to the leader's log; the index, or None when refused (then the callback is not called)."""
+        ...
+
+    def read_barrier(self, callback: ReadCallback) -> None:
+        """Ask a quorum, after this call, whether this is still the leader."""
+        ...
+
+    def receive(self, sender: str, message: Message) -> None:
+        """Take one message from a peer."""
+        ...
+
+    def tick(self) -> None:
+        """Advance by what has arrived and by time."""
+        ...
+
+    def status(self) -> GroupStatus:
+        """A picture for people."""
+        ...

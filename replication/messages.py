@@ -1,0 +1,139 @@
+"""What replicas of one group say to each other, and the bytes it becomes.
+
+Made by replication.syncobj and replication.snapshot, carried by replication.transport. Law: a message is complete in
+itself and carries its term, so that a stale one can always be told (the engine's own acknowledgements carry none).
+"""
+
+from __future__ import annotations
+
+import enum
+import zlib
+from collections.abc import Sequence
+
+from wire import replication_pb2
+
+# One log entry as the engine keeps it: payload, index, term. Payload's first byte is the engine's command type.
+LogEntry = tuple[bytes, int, int]
+
+
+class Kind(enum.IntEnum):
+    """Message kinds; the numbers are the wire format and never change meaning."""
+
+    APPEND = 1  # entries after (index, log_term)
+    HEARTBEAT = 2  # no position: the follower is behind the leader's log
+    APPEND_OK = 3  # durable and equal to the leader's log up to `index`
+    APPEND_REJECTED = 4  # no entry (index, log_term) here; `sequence` is the hint where to go on
+    STALE_TERM = 5  # the sender's term is newer
+    VOTE_REQUEST = 6  # `flag`: forced by a leadership transfer
+    VOTE_GRANTED = 7
+    PRE_VOTE_REQUEST = 8
+    PRE_VOTE_GRANTED = 9
+    TIMEOUT_NOW = 10
+    READ_BARRIER = 11  # `sequence`: the round
+    READ_BARRIER_OK = 12
+    SNAPSHOT_CHUNK = 13  # of the state at (index, log_term); `sequence` counts chunks, `flag` marks the last
+    SNAPSHOT_ACK = 14  # `sequence`: chunks received in order; `flag` false: start again
+
+
+class Message:
+    """One Raft message of one group. Unused fields are zero; see Kind for which are used."""
+
+    __slots__ = ("chunk", "commit_index", "entries", "flag", "index", "kind", "log_term", "sent_at", "sequence", "term")
+
+    def __init__(
+        self,
+        kind: Kind,
+        term: int,
+        *,
+        index: int = 0,
+        log_term: int = 0,
+        commit_index: int = 0,
+        sequence: int = 0,
+        flag: bool = False,
+        sent_at: float = 0.0,
+        entries: Sequence[LogEntry] = (),
+        chunk: bytes = b"",
+    ) -> None:
+        self.kind = kind
+        self.term = term
+        self.index = index
+        self.log_term = log_term
+        self.commit_index = commit_index
+        self.sequence = sequence
+        self.flag = flag
+        self.sent_at = sent_at
+        self.entries = entries
+        self.chunk = chunk
+
+    def __repr__(self) -> str:
+        return (
+            f"{self.kind.name}(term={self.term} index={self.index} log_term={self.log_term} "
+            f"commit={self.commit_index} seq={self.sequence} flag={self.flag} entries={len(self.entries)})"
+        )
+
+
+def encode_into(frame: replication_pb2.PeerFrame, group: int, message: Message) -> None:
+    """Append `message` of `group` to a frame that is about to leave."""
+    entries = message.entries
+    target = frame.messages.add(
+        group=group,
+        kind=message.kind,
+        term=message.term,
+        index=message.index,
+        log_term=message.log_term,
+        commit_index=message.commit_index,
+        sequence=message.sequence,
+        flag=message.flag,
+        sent_at=message.sent_at,
+    )
+    if entries:
+        target.payloads.extend([entry[0] for entry in entries])
+        # Terms never fall along a log: when the ends agree with the message, all between do.
+        if entries[0][2] != message.term or entries[-1][2] != message.term:
+            target.entry_terms.extend([entry[2] for entry in entries])
+    if message.chunk:
+        target.chunk = message.chunk
+        target.checksum = zlib.crc32(message.chunk)
+
+
+class CorruptMessage(Exception):
+    """A snapshot chunk whose checksum does not fit; the stream it came on is to be closed."""
+
+
+_KINDS = {int(kind): kind for kind in Kind}
+
+
+def decode(source: replication_pb2.RaftMessage) -> Message:
+    """Read one message of a received frame.
+
+    Raises CorruptMessage when a chunk's checksum or an entry list is inconsistent.
+    """
+    term = source.term
+    kind = _KINDS.get(source.kind)
+    if kind is None:
+        raise CorruptMessage(f"unknown message kind {source.kind}")
+    message = Message(
+        kind,
+        term,
+        index=source.index,
+        log_term=source.log_term,
+        commit_index=source.commit_index,
+        sequence=source.sequence,
+        flag=source.flag,
+        sent_at=source.sent_at,
+    )
+    payloads = source.payloads
+    if payloads:
+        first = source.index + 1
+        terms = source.entry_terms
+        if terms:
+            if len(terms) != len(payloads):
+                raise CorruptMessage("as many terms as entries are needed")
+            message.entries = [(payload, first + i, terms[i]) for i, payload in enumerate(payloads)]
+        else:
+            message.entries = [(payload, first + i, term) for i, payload in enumerate(payloads)]
+    if kind is Kind.SNAPSHOT_CHUNK:
+        message.chunk = source.chunk
+        if message.chunk and zlib.crc32(message.chunk) != source.checksum:
+            raise CorruptMessage("snapshot chunk fails its checksum")
+    return message

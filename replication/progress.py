@@ -1,0 +1,98 @@
+"""Flow control from a leader to one follower: probe until the logs meet, then stream within a window. Pure.
+
+Used by replication.syncobj. Source: etcd raft's tracker (probe and replicate states). Law: while probing only one append
+is under way, and an answer to anything but that one changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from replication.group import ReplicationSettings
+from replication.messages import Kind, LogEntry, Message
+
+# A probe without an answer for this long is sent again.
+PROBE_RETRY_S = 0.5
+# What an entry costs on the wire besides its payload.
+_ENTRY_OVERHEAD_BYTES = 16
+
+
+class Progress:
+    """What a leader knows of one follower."""
+
+    __slots__ = ("acknowledged_index", "echoed_sent_at", "probe_outstanding", "probe_sent_at", "probing")
+
+    def __init__(self) -> None:
+        self.acknowledged_index = 0
+        self.echoed_sent_at = 0.0
+        self.probing = True
+        self.probe_outstanding = False
+        self.probe_sent_at = 0.0
+
+    def probe(self) -> None:
+        """Nothing under way can be counted on any more."""
+        self.probing = True
+        self.probe_outstanding = False
+
+    def heard(self, sent_at: float) -> None:
+        """The follower echoed a send time of ours."""
+        if sent_at > self.echoed_sent_at:
+            self.echoed_sent_at = sent_at
+
+    def accepted(self, index: int, next_index: int) -> int:
+        """The follower's log is durable and equal up to `index`; returns the next index to send."""
+        if index > self.acknowledged_index:
+            self.acknowledged_index = index
+        if self.probing:
+            self.probing = self.probe_outstanding = False
+            return max(self.acknowledged_index, index) + 1
+        return max(next_index, self.acknowledged_index + 1)
+
+    def rejected(self, index: int, hint: int, next_index: int) -> int | None:
+        """The follower lacks `index`; returns the next index to try, or None for a stale or empty rejection."""
+        if index == 0 or index <= self.acknowledged_index:
+            return None
+        if self.probing and self.probe_outstanding and index != next_index - 1:
+            return None
+        self.probe()
+        return max(self.acknowledged_index + 1, min(next_index, index, hint))
+
+
+def next_append(
+    progress: Progress,
+    log: Sequence[LogEntry],
+    next_index: int,
+    term: int,
+    commit_index: int,
+    now: float,
+    settings: ReplicationSettings,
+) -> Message | None:
+    """The next append with entries for this follower, or None when nothing is to be sent or the window is full.
+
+    `log[0]` is the base; `next_index` must lie above it.
+    """
+    base, last = log[0][1], log[-1][1]
+    if next_index > last and not (progress.probing and not progress.probe_outstanding):
+        return None
+    if progress.probing:
+        if progress.probe_outstanding and now - progress.probe_sent_at < PROBE_RETRY_S:
+            return None
+        progress.probe_outstanding = True
+        progress.probe_sent_at = now
+    elif next_index - 1 - progress.acknowledged_index >= settings.append_window_entries:
+        return None
+    start = stop = next_index - base
+    size = 0
+    while stop < len(log) and size < settings.append_bytes_max:
+        size += len(log[stop][0]) + _ENTRY_OVERHEAD_BYTES
+        stop += 1
+    previous = log[start - 1]
+    return Message(
+        Kind.APPEND,
+        term,
+        index=previous[1],
+        log_term=previous[2],
+        commit_index=commit_index,
+        sent_at=now,
+        entries=log[start:stop],
+    )

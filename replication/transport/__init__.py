@@ -1,0 +1,1 @@
+"""Carriers of Raft messages between nodes."""
