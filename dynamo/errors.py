@@ -1,8 +1,8 @@
 """The errors a DynamoDB client can see: code, message, HTTP status, extra members.
 
-Raised by everything that judges a request (router and leader alike) and rendered once, by router/http. Law: the text is
-exactly DynamoDB's (shared/reference/dynamodb-semantics.md section 15); whoever must act decides the class, not the place
-where it was found.
+Raised by everything that judges a request (router and leader alike) and rendered once, by router/http. Law: the text
+is exactly DynamoDB's (shared/reference/dynamodb-semantics.md section 15); whoever must act decides the class, not the
+place where it was found.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ class DynamoError(Exception):
     (such as `Item`) as already encoded JSON bytes by name.
     """
 
-    def __init__(self, code: str, message: str, *, status: int = 400, members: Mapping[str, bytes] | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, *, status: int = 400, members: Mapping[str, bytes] | None = None
+    ) -> None:
         super().__init__(code, message)
         self.code = code
         self.message = message

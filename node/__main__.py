@@ -34,6 +34,7 @@ from replication.syncobj import check_engine
 from replication.transport.grpc import PeerLink, PeerLinks, PeerService
 from runtime import logs
 from runtime.clock import SystemClock
+from runtime.pacing import Pacer
 from runtime.tasks import TaskOwner
 from topology.catalog import bootstrap_catalog
 from topology.settings import ClusterSettings, NodeSettings, SettingsError, load_settings
@@ -127,6 +128,7 @@ class Node:
         self.store = store
         self.start = start
         self.links = PeerLinks()
+        self.pacer = Pacer(settings.replication.pacing_us)
         self.host = NodeHost(
             HostSettings(
                 node_id=node.id,
@@ -154,7 +156,7 @@ class Node:
             az=node.az,
             cluster_id=start.cluster_id,
             clock=clock,
-            pacing_s=settings.replication.pacing_us / 1e6,
+            pacer=self.pacer,
             operations_in_flight_max=settings.limits.operations_in_flight_max,
             connected_peers=lambda: sorted(peer for peer, link in self.links.links.items() if link.is_up),
         )
@@ -180,7 +182,7 @@ class Node:
             )
 
     def _add_links(self, addresses: dict[str, str]) -> None:
-        node, settings = self.start.node, self.start.settings
+        node = self.start.node
         # Larger than every epoch of an earlier process of this node: wall time in microseconds.
         first_epoch = SystemClock.wall_ms() * 1000
         for peer, address in addresses.items():
@@ -192,7 +194,7 @@ class Node:
                         peer=peer,
                         address=address,
                         first_epoch=first_epoch,
-                        pacing_s=settings.replication.pacing_us / 1e6,
+                        pacer=self.pacer,
                         events=self.host,
                         count_frame=self.metrics.peer_frames_out.inc,
                     )

@@ -19,6 +19,7 @@ from node.host import NodeHost
 from node.sessions import RouterSession
 from runtime.clock import Clock
 from runtime.logs import get_logger
+from runtime.pacing import Pacer
 from wire import data_pb2, services
 
 log = get_logger()
@@ -35,7 +36,7 @@ class NodeService:
         az: str,
         cluster_id: str,
         clock: Clock,
-        pacing_s: float,
+        pacer: Pacer,
         operations_in_flight_max: int,
         connected_peers: Callable[[], list[str]],
     ) -> None:
@@ -44,7 +45,7 @@ class NodeService:
         self._az = az
         self._cluster_id = cluster_id
         self._clock = clock
-        self._pacing_s = pacing_s
+        self._pacer = pacer
         self._in_flight_max = operations_in_flight_max
         self._connected_peers = connected_peers
         self._started_at = clock.monotonic()
@@ -85,13 +86,12 @@ class NodeService:
             while not session.closed:
                 await session.ready.wait()
                 frame = session.take_frame()
-                count = len(frame.results)
-                if count or frame.ByteSize():
+                if frame.ByteSize():
                     self._host.metrics.router_frames_out.inc()
                     yield frame
-                # A busy stream pauses so that the next frame carries more; a lone client never waits.
-                if self._pacing_s and count > 2:
-                    await asyncio.sleep(self._pacing_s)
+                # Frames keep a distance, so that a busy stream carries more in each. A lone client's answer comes after a
+                # longer silence and never waits.
+                await self._pacer.pause()
         finally:
             reader.cancel()
             self._host.session_closed(session)

@@ -14,10 +14,11 @@ from replication.group import ReadCallback
 class ReadBarriers:
     """Waiting reads in arrival order, each with the round that may confirm it."""
 
-    __slots__ = ("_acknowledged", "_sent_round", "_waiting")
+    __slots__ = ("_acknowledged", "_confirmed_round", "_sent_round", "_waiting")
 
     def __init__(self) -> None:
         self._sent_round = 0
+        self._confirmed_round = 0
         self._waiting: deque[tuple[int, int, ReadCallback]] = deque()
         self._acknowledged: dict[str, int] = {}
 
@@ -29,8 +30,11 @@ class ReadBarriers:
         self._waiting.append((self._sent_round + 1, commit_index, callback))
 
     def start_round(self) -> int | None:
-        """The number of a new round to send to every follower, or None when no read waits for one."""
-        if not self._waiting or self._waiting[-1][0] <= self._sent_round:
+        """The number of a new round to send to every follower, or None.
+
+        None when no read waits for one, or while a round is under way: the reads that come meanwhile share the next.
+        """
+        if not self._waiting or self._waiting[-1][0] <= self._sent_round or self._sent_round > self._confirmed_round:
             return None
         self._sent_round += 1
         return self._sent_round
@@ -48,6 +52,7 @@ class ReadBarriers:
         if len(rounds) < followers_needed:
             return []
         confirmed_round = rounds[followers_needed - 1]
+        self._confirmed_round = max(self._confirmed_round, confirmed_round)
         confirmed: list[tuple[int, ReadCallback]] = []
         while self._waiting and self._waiting[0][0] <= confirmed_round:
             _, commit_index, callback = self._waiting.popleft()
@@ -58,5 +63,6 @@ class ReadBarriers:
         """Give up: leadership is lost. Rounds of this leadership are never reused."""
         callbacks = [callback for _, _, callback in self._waiting]
         self._waiting.clear()
+        self._confirmed_round = self._sent_round
         self._acknowledged.clear()
         return callbacks

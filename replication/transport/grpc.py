@@ -17,6 +17,7 @@ import grpc.aio
 
 from replication.messages import CorruptMessage, Message, decode, encode_into
 from runtime.logs import get_logger
+from runtime.pacing import Pacer
 from wire import replication_pb2, services
 
 log = get_logger()
@@ -59,7 +60,7 @@ class PeerLink:
         peer: str,
         address: str,
         first_epoch: int,
-        pacing_s: float,
+        pacer: Pacer,
         events: PeerEvents,
         count_frame: Callable[[], None],
     ) -> None:
@@ -69,7 +70,7 @@ class PeerLink:
         self._cluster_id = cluster_id
         self._address = address
         self._epoch = first_epoch
-        self._pacing_s = pacing_s
+        self._pacer = pacer
         self._events = events
         self._count_frame = count_frame
         self._frame = replication_pb2.PeerFrame()
@@ -153,9 +154,9 @@ class PeerLink:
             self._queued_bytes = 0
             await call.write(frame)
             self._count_frame()
-            # A busy stream pauses so that the next frame carries more; a lone message never waits.
-            if self._pacing_s and count > 2:
-                await asyncio.sleep(self._pacing_s)
+            # Frames of one stream keep a distance, so that a busy stream carries more in each. A lone message comes after a
+            # longer silence and never waits.
+            await self._pacer.pause()
 
 
 class PeerLinks:

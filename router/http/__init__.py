@@ -1,0 +1,1 @@
+"""router.http: see OVERVIEW.md one folder up."""

@@ -1,0 +1,1 @@
+"""router.operations: see OVERVIEW.md one folder up."""

@@ -1,0 +1,57 @@
+"""DeleteTable (API reference): one catalog command, answered when the table is gone.
+
+Called by router.operations.registry. The answer says DELETING and is held until the copy no longer shows the table (at
+most timeouts.table_activation_ms), for the same reason as in create_table.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from dynamo.errors import DynamoError, internal_server_error, resource_in_use, resource_not_found, validation
+from router.operations.call import Call, Services
+from router.operations.catalog_command import submit_command
+from router.operations.table_description import describe
+from router.operations.tables import find_any
+from topology.tables import CREATING, DELETING, TableInfo
+from wire import catalog_pb2 as pb
+
+
+def delete_table(services: Services, call: Call, request: dict[str, Any]) -> None:
+    """Raises ResourceNotFoundException, ResourceInUseException, ValidationException; else `call` is answered later."""
+    table = find_any(services, call, request["TableName"])
+    if table.settings.get("DeletionProtectionEnabled"):
+        raise validation(
+            "Resource cannot be deleted as it is currently protected against deletion. "
+            "Disable deletion protection first."
+        )
+    command = pb.CatalogCommand(delete_table=pb.DeleteTable(name=table.name, region=table.region))
+    submit_command(services, call, command, lambda result: _deleted(services, call, result, table), idempotent=False)
+
+
+def _deleted(services: Services, call: Call, result: pb.CatalogResult, table: TableInfo) -> None:
+    if result.outcome != pb.CATALOG_OK:
+        raise _refusal(result, table.name)
+    table_id = result.table.table_id
+    description = describe(table, "DELETING")
+    if table_id != table.table_id:
+        # The copy was behind: the name had been given to a newer table, and that is the one deleted.
+        description["TableId"] = result.table.uuid
+    body = orjson.dumps({"TableDescription": description})
+    deadline_s = services.clock.monotonic() + services.table_activation_ms / 1000
+    services.copy.watch(
+        lambda tables: tables.version >= result.version and table_id not in tables.by_id,
+        lambda _in_time: call.succeed(body),
+        deadline_s,
+    )
+
+
+def _refusal(result: pb.CatalogResult, name: str) -> DynamoError:
+    if result.outcome == pb.CATALOG_TABLE_NOT_FOUND:
+        return resource_not_found(f"Requested resource not found: Table: {name} not found")
+    if result.outcome == pb.CATALOG_TABLE_NOT_ACTIVE:
+        doing = {CREATING: "created", DELETING: "deleted"}.get(result.table.state, "updated")
+        return resource_in_use(f"Attempt to change a resource which is still in use: Table is being {doing}: {name}")
+    return internal_server_error()

@@ -1,0 +1,130 @@
+"""What the four item operations share: pending operations that answer a call, capacity, error mapping.
+
+Called by the item operations. Law: a node's verdict is rendered once, here; an outcome that is not known is a 500 and a
+refusal a 503 or a throttling error, never a success and never a failed condition.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from dynamo.capacity import consumed_capacity_json, write_units
+from dynamo.errors import (
+    DynamoError,
+    conditional_check_failed,
+    internal_server_error,
+    resource_not_found,
+    service_unavailable,
+    throttling,
+    validation,
+)
+from router.operations.call import Call, Services
+from router.routing.pending import Failure, Pending
+from wire import data_pb2
+
+CAPACITY_MODES = frozenset({"TOTAL", "INDEXES"})
+
+
+def failure_error(failure: Failure) -> DynamoError:
+    """The answer for an operation that ended without a node's verdict."""
+    if failure is Failure.UNKNOWN:
+        return internal_server_error()
+    return throttling() if failure is Failure.OVERLOADED else service_unavailable()
+
+
+def result_error(result: data_pb2.Result) -> DynamoError:
+    """The answer for a verdict other than OK."""
+    status = result.status
+    if status == data_pb2.CONDITION_FAILED:
+        return conditional_check_failed(result.item)
+    if status == data_pb2.VALIDATION_FAILED:
+        return validation(result.message)
+    if status == data_pb2.TABLE_GONE:
+        return resource_not_found()
+    return internal_server_error()
+
+
+def capacity_member(request: dict[str, Any], units: float) -> bytes:
+    """The encoded ConsumedCapacity; the table is named as the request named it (API reference: ConsumedCapacity)."""
+    return orjson.dumps(consumed_capacity_json(request["ReturnConsumedCapacity"], request["TableName"], units))
+
+
+class ItemPending(Pending):
+    """One item operation that answers `call` when it ends."""
+
+    __slots__ = ("call", "request", "services")
+
+    def __init__(
+        self, services: Services, call: Call, request: dict[str, Any], operation: data_pb2.Operation, deadline_s: float
+    ) -> None:
+        super().__init__(operation, deadline_s)
+        self.services = services
+        self.call = call
+        self.request = request
+
+    def complete(self, result: data_pb2.Result) -> None:
+        """Answer with the node's verdict."""
+        status = result.status
+        if status == data_pb2.OK:
+            try:
+                body = self.render(result)
+            except Exception:
+                # Once more where errors become answers: rendering is a function of the result alone.
+                self.services.run_guarded(self.call, lambda: self.call.succeed(self.render(result)))
+                return
+            self.call.succeed(body)
+        elif status == data_pb2.TABLE_GONE and not self.call.catalog_confirmed:
+            # Nothing happened; the name may belong to a newer table by now.
+            self.services.retry(self.call)
+        else:
+            self.call.fail(result_error(result))
+
+    def give_up(self, failure: Failure) -> None:
+        """Answer that there is no verdict."""
+        self.call.fail(failure_error(failure))
+
+    def render(self, result: data_pb2.Result) -> bytes:
+        """The body of a successful answer."""
+        raise NotImplementedError
+
+
+class WritePending(ItemPending):
+    """PutItem, UpdateItem, DeleteItem."""
+
+    __slots__ = ()
+
+    def render(self, result: data_pb2.Result) -> bytes:
+        """Attributes and capacity when asked for, else `{}`."""
+        item = result.item
+        wants_capacity = self.request.get("ReturnConsumedCapacity") in CAPACITY_MODES
+        if not item and not wants_capacity:
+            return b"{}"
+        members = []
+        if item and item != b"{}":
+            members.append(b'"Attributes":' + item)
+        if wants_capacity:
+            units = write_units(result.old_size, result.new_size)
+            members.append(b'"ConsumedCapacity":' + capacity_member(self.request, units))
+        return b"{" + b",".join(members) + b"}"
+
+
+def common_flags(request: dict[str, Any]) -> int:
+    """Flags of a write that follow from parameters all three writes have."""
+    flags = 0
+    if request.get("ReturnConsumedCapacity") in CAPACITY_MODES:
+        flags = data_pb2.RETURN_SIZES
+    if request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD" and "ConditionExpression" in request:
+        flags |= data_pb2.RETURN_OLD_ON_CONDITION_FAILURE
+    return flags
+
+
+def all_old_or_none(request: dict[str, Any]) -> int:
+    """The flag for ReturnValues of PutItem and DeleteItem. Raises ValidationException for the values of UpdateItem."""
+    given = request.get("ReturnValues", "NONE")
+    if given == "NONE":
+        return 0
+    if given != "ALL_OLD":
+        raise validation("Return values set to invalid value")
+    return data_pb2.RETURN_OLD

@@ -1,0 +1,55 @@
+"""Finding the table a request names.
+
+Called by every operation. Law: a table is denied only on the word of a catalog read that began after the request did.
+"""
+
+from __future__ import annotations
+
+from dynamo.errors import DynamoError, resource_not_found, validation
+from router.operations.call import Call, NeedsCatalog, Services
+from topology.tables import TableInfo
+
+ACCOUNT_ID = "000000000000"
+
+
+def split_table_name(given: str, region: str) -> tuple[str, str]:
+    """(region, table name) of a TableName parameter, which may be an ARN (API reference: TableName of GetItem).
+
+    Raises ValidationException for something that begins like an ARN and is not one of a table.
+    """
+    if not given.startswith("arn:"):
+        return region, given
+    parts = given.split(":", 5)
+    if len(parts) == 6 and parts[2] == "dynamodb" and parts[5].startswith("table/"):
+        name = parts[5].removeprefix("table/")
+        if name and "/" not in name:
+            return parts[3] or region, name
+    raise validation(f"Invalid TableArn: {given}")
+
+
+def table_arn(region: str, name: str) -> str:
+    """The ARN of a table of this cluster's one account."""
+    return f"arn:aws:dynamodb:{region}:{ACCOUNT_ID}:table/{name}"
+
+
+def find_active(services: Services, call: Call, given: str) -> TableInfo | None:
+    """The table for reading and writing items, or None when the copy shows no active one. Hot path."""
+    region, name = (call.region, given) if given[:4] != "arn:" else split_table_name(given, call.region)
+    table = services.copy.tables.find(region, name)
+    return table if table is not None and table.is_active else None
+
+
+def denied(call: Call, error: DynamoError | None = None) -> Exception:
+    """What to raise for a table the copy does not show: a strong read first, then `error`."""
+    if call.catalog_confirmed:
+        return error or resource_not_found()
+    return NeedsCatalog()
+
+
+def find_any(services: Services, call: Call, given: str) -> TableInfo:
+    """The table in any state, for the control plane. Raises ResourceNotFoundException (or NeedsCatalog before that)."""
+    region, name = split_table_name(given, call.region)
+    table = services.copy.tables.find(region, name)
+    if table is None:
+        raise denied(call, resource_not_found(f"Requested resource not found: Table: {name} not found"))
+    return table

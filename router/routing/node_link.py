@@ -1,0 +1,258 @@
+"""The stream to one node: connect, greet, bundle operations into frames, hand results back, reconnect.
+
+Owned by router.routing.dispatcher. A thin shell: every decision is in router.routing.state. Laws: operations of one
+loop turn share one frame and frames leave in order; a frame is marked sent before its write begins, so a failed write
+never passes for an operation that was not sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Protocol
+
+import grpc.aio
+from google.protobuf.message import DecodeError
+
+from router import limits
+from router.metrics import StreamCounts
+from router.routing.pacing import Pacer
+from router.routing.pending import Pending
+from runtime.logs import get_logger
+from wire import data_pb2 as pb
+from wire.services import CHANNEL_OPTIONS, data_pipe
+
+log = get_logger()
+
+# Of an encoded operation beyond its item and expressions: key, ids, tags.
+_OPERATION_OVERHEAD_BYTES = 128
+
+# All the ways in which a stream ends that are the network's or the other process's doing.
+_BROKEN = (
+    grpc.aio.AioRpcError,
+    grpc.aio.UsageError,
+    asyncio.InvalidStateError,
+    DecodeError,
+    OSError,
+    TimeoutError,
+    EOFError,
+)
+
+_Call = grpc.aio.StreamStreamCall[pb.RouterFrame, pb.NodeFrame]
+
+
+class LinkOwner(Protocol):
+    """Who acts on what the stream says."""
+
+    def link_up(self, node_id: str) -> None:
+        """The node has greeted; operations may be sent."""
+        ...
+
+    def link_down(self, node_id: str) -> None:
+        """The stream is lost."""
+        ...
+
+    def frame_received(self, node_id: str, frame: pb.NodeFrame) -> None:
+        """Anything after the greeting."""
+        ...
+
+
+class WrongPeer(Exception):
+    """The process at the address is not the node it should be."""
+
+
+class NodeLink:
+    """One node's stream, made again whenever it breaks."""
+
+    def __init__(
+        self,
+        *,
+        node_id: str,
+        address: str,
+        hello: pb.RouterHello,
+        owner: LinkOwner,
+        pacer: Pacer,
+        counts: StreamCounts,
+        connect_ms: int,
+        rng: random.Random,
+    ) -> None:
+        self.node_id = node_id
+        self.address = address
+        self._hello = hello
+        self._owner = owner
+        self._pacer = pacer
+        self._counts = counts
+        self._connect_s = connect_ms / 1000
+        self._rng = rng
+        self._queue: list[Pending] = []
+        self._queued_bytes = 0
+        self._catalog_version = 0
+        self._acknowledge = False
+        self._wake = asyncio.Event()
+        self._first_frame = pb.NodeFrame()
+
+    # --- called by the dispatcher -------------------------------------------------------------------------------
+
+    def send(self, pending: Pending) -> bool:
+        """Queue for the next frame; False when the queue is at its byte limit. Hot path."""
+        operation = pending.operation
+        size = pending.bytes = len(operation.item) + len(operation.expressions) + _OPERATION_OVERHEAD_BYTES
+        if self._queued_bytes + size > limits.QUEUED_BYTES_MAX:
+            return False
+        self._queued_bytes += size
+        self._queue.append(pending)
+        if len(self._queue) == 1:
+            self._wake.set()
+        return True
+
+    def acknowledge(self, catalog_version: int) -> None:
+        """Tell the node which catalog this router serves from."""
+        self._catalog_version = catalog_version
+        self._acknowledge = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Keep the stream until cancelled."""
+        attempt = 0
+        while True:
+            wait_ms = 0.0
+            try:
+                await self._connect_and_serve()
+                attempt = 0
+            except WrongPeer as error:
+                log.error("wrong_node", node=self.node_id, address=self.address, reason=str(error))
+                wait_ms = limits.MISMATCH_RETRY_MS
+            except _BROKEN as error:
+                if attempt == 0:
+                    # Once for each outage: a node that stays down would fill the log.
+                    reason = error.details() if isinstance(error, grpc.aio.AioRpcError) else repr(error)
+                    log.warning("node_unreachable", node=self.node_id, address=self.address, reason=reason)
+            if not wait_ms:
+                ceiling = min(limits.RECONNECT_MS_MAX, limits.RECONNECT_MS_MIN << min(attempt, 6))
+                wait_ms = ceiling * (0.5 + self._rng.random() / 2)
+            attempt += 1
+            await asyncio.sleep(wait_ms / 1000)
+
+    # --- one connection -----------------------------------------------------------------------------------------
+
+    def _channel(self) -> grpc.aio.Channel:
+        # One for each connection: a channel that has failed waits out a back-off of its own.
+        return grpc.aio.insecure_channel(self.address, options=CHANNEL_OPTIONS)
+
+    async def _connect_and_serve(self) -> None:
+        """Returns when a stream that had been up ends; raises when none came up."""
+        async with self._channel() as channel:
+            call = data_pipe(channel)
+            try:
+                async with asyncio.timeout(self._connect_s):
+                    await self._greet(call)
+                self._up()
+                try:
+                    await self._serve(call)
+                finally:
+                    self._down()
+            finally:
+                call.cancel()
+
+    async def _greet(self, call: _Call) -> None:
+        first = pb.RouterFrame(hello=self._hello, catalog_version=self._catalog_version)
+        await call.write(first)
+        frame = await self._read(call)
+        if not frame.HasField("hello"):
+            raise WrongPeer("its first frame is no greeting")
+        hello = frame.hello
+        if hello.cluster_id != self._hello.cluster_id:
+            raise WrongPeer(f"it belongs to cluster {hello.cluster_id}, this router to {self._hello.cluster_id}")
+        if hello.node_id != self.node_id:
+            raise WrongPeer(f"it is node {hello.node_id}")
+        self._first_frame = frame
+
+    async def _read(self, call: _Call) -> pb.NodeFrame:
+        received = await call.read()
+        if not isinstance(received, pb.NodeFrame):  # grpc.aio.EOF
+            # Raises AioRpcError with the status unless the node ended the stream in order.
+            code = await call.code()
+            raise EOFError(f"the node ended the stream ({code.name})")
+        return received
+
+    def _up(self) -> None:
+        self._counts.connected = 1
+        self._counts.connects += 1
+        log.info("node_connected", node=self.node_id, address=self.address)
+        self._queue.clear()
+        self._queued_bytes = 0
+        self._acknowledge = self._catalog_version > 0
+        self._owner.link_up(self.node_id)
+        self._owner.frame_received(self.node_id, self._first_frame)
+
+    def _down(self) -> None:
+        self._counts.connected = 0
+        self._queue.clear()
+        self._queued_bytes = 0
+        log.warning("node_disconnected", node=self.node_id, address=self.address)
+        self._owner.link_down(self.node_id)
+
+    async def _serve(self, call: _Call) -> None:
+        """Read until the stream breaks; a failing writer ends it too."""
+        writer = asyncio.create_task(self._write(call), name=f"write:{self.node_id}")
+        # A reader that waits for a node learns of a failed write only from its call.
+        writer.add_done_callback(lambda _: call.cancel())
+        counts, owner, node_id = self._counts, self._owner, self.node_id
+        try:
+            while True:
+                frame = await self._read(call)
+                counts.frames_received += 1
+                if frame.results:
+                    counts.received_batches.observe(len(frame.results))
+                owner.frame_received(node_id, frame)
+        except _BROKEN as error:
+            log.info("stream_ended", node=node_id, reason=repr(error))
+        except asyncio.CancelledError:
+            # The call's own cancellation looks like the task's: only the latter asks this task to end.
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                raise
+        finally:
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
+
+    async def _write(self, call: _Call) -> None:
+        while True:
+            if not self._queue and not self._acknowledge:
+                self._wake.clear()
+                await self._wake.wait()
+            frame = pb.RouterFrame()
+            operations = self._take()
+            if operations:
+                frame.operations.extend(operations)
+            elif not self._acknowledge:
+                continue
+            if self._acknowledge:
+                self._acknowledge = False
+                frame.catalog_version = self._catalog_version
+            await call.write(frame)
+            self._counts.frames_sent += 1
+            if operations:
+                self._counts.sent_batches.observe(len(operations))
+            if len(operations) > 1:
+                # Under load a short pause lets the next frame carry more; a lone client's frames never wait.
+                await self._pacer.pause()
+
+    def _take(self) -> list[pb.Operation]:
+        """The operations of the next frame, marked as sent. What was given up while it waited is left out."""
+        queue = self._queue
+        count = frame_bytes = 0
+        for pending in queue:
+            if count and (frame_bytes + pending.bytes > limits.FRAME_BYTES_MAX or count >= limits.FRAME_OPERATIONS_MAX):
+                break
+            count += 1
+            frame_bytes += pending.bytes
+        taken = queue[:count]
+        self._queue = queue[count:]
+        self._queued_bytes -= frame_bytes
+        operations = []
+        for pending in taken:
+            if not pending.done:
+                pending.sent = True
+                operations.append(pending.operation)
+        return operations

@@ -1,0 +1,357 @@
+"""Routing decisions: where each operation goes now, what waits, what is tried again, what is given up.
+
+Called by router.routing.dispatcher on the event loop; acts through the `Streams` port. Pure: no clock (time is an
+argument), no random, no socket. Laws: a write that has been handed to a stream is never sent a second time unless a
+node said that it was not proposed; every operation ends at its deadline at the latest; what waits is bounded.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Protocol
+
+from router import limits
+from router.routing.partition_map import CATALOG_PARTITION, PartitionMap, read_order
+from router.routing.pending import Failure, Pending
+from wire import data_pb2 as pb
+
+_FINAL = frozenset({pb.OK, pb.CONDITION_FAILED, pb.VALIDATION_FAILED, pb.TABLE_GONE})
+
+
+class Streams(Protocol):
+    """The streams to the nodes, as seen from the decisions."""
+
+    def send(self, node_id: str, pending: Pending) -> bool:
+        """Queue for the node's stream; False when its queue is at its byte limit."""
+        ...
+
+
+class Route:
+    """What is known of one partition."""
+
+    __slots__ = ("leader", "parked", "probe_turn", "probed_at_s", "reads", "replicas", "term")
+
+    def __init__(self) -> None:
+        self.leader = ""
+        self.term = 0
+        self.replicas: tuple[str, ...] = ()
+        # Replicas in the order eventual reads prefer them.
+        self.reads: tuple[str, ...] = ()
+        self.parked: deque[Pending] = deque()
+        self.probed_at_s = 0.0
+        self.probe_turn = 0
+
+
+class RoutingState:
+    """Every operation between `submit` and its end."""
+
+    def __init__(self, *, streams: Streams, own_az: str, node_ids: Iterable[str], in_flight_max: int) -> None:
+        """`node_ids` are the nodes of the settings: asked for the catalog before one is known."""
+        self._streams = streams
+        self._own_az = own_az
+        self._in_flight_max = in_flight_max
+        self._routes: dict[int, Route] = {}
+        # Live nodes: id -> operations given to its stream, in the order they were given.
+        self._outstanding: dict[str, dict[int, Pending]] = {}
+        self._delayed: list[tuple[float, Pending]] = []
+        self._waiting = 0
+        self._scanned_at_s = 0.0
+        self.retries = 0
+        self.late_results = 0
+        catalog = self._route(CATALOG_PARTITION)
+        catalog.replicas = catalog.reads = tuple(node_ids)
+
+    # --- what the world says ------------------------------------------------------------------------------------
+
+    def submit(self, pending: Pending, now_s: float) -> None:
+        """A new operation."""
+        self._place(pending, now_s, first=True)
+
+    def map_changed(self, partition_map: PartitionMap, now_s: float) -> None:
+        """A newer catalog: replicas may have moved."""
+        for partition, replicas in partition_map.replicas.items():
+            route = self._route(partition)
+            route.replicas = replicas
+            route.reads = read_order(partition, replicas, partition_map.azs, self._own_az)
+            self._wake(route, now_s)
+
+    def node_up(self, node_id: str, now_s: float) -> None:
+        """The node's stream is open."""
+        self._outstanding.setdefault(node_id, {})
+        for route in list(self._routes.values()):
+            if route.parked and node_id in route.replicas:
+                self._wake(route, now_s)
+
+    def node_down(self, node_id: str, now_s: float) -> None:
+        """The node's stream is lost, with whatever was on it."""
+        lost = self._outstanding.pop(node_id, {})
+        for pending in lost.values():
+            pending.node = ""
+            if pending.sent and not pending.is_read:
+                # The node may have proposed it: only the client can decide to write again.
+                self._give_up(pending, Failure.UNKNOWN)
+            else:
+                pending.sent = False
+                self._again(pending, now_s)
+
+    def leader_hint(self, node_id: str, partition: int, leader: str, term: int, now_s: float) -> None:
+        """`node_id` says who leads `partition`. Older terms are ignored; "" means that it knows of none."""
+        route = self._route(partition)
+        if term < route.term:
+            return
+        if not leader and term == route.term and route.leader != node_id:
+            # Another node of the same term has lost sight of the leader; the leader itself has not resigned.
+            return
+        before = route.leader
+        route.term = term
+        route.leader = leader
+        if leader:
+            self._wake(route, now_s)
+            if before and before != leader:
+                self._move_reads(before, partition, now_s)
+
+    def result(self, node_id: str, result: pb.Result, now_s: float) -> None:
+        """One result of the node's stream. Hot path."""
+        outstanding = self._outstanding.get(node_id)
+        pending = outstanding.pop(result.id, None) if outstanding is not None else None
+        if pending is None:
+            self.late_results += 1
+            return
+        status = result.status
+        if status in _FINAL:
+            if pending.attempts > 1:
+                self._learn(node_id, pending, now_s)
+            pending.done = True
+            pending.complete(result)
+            return
+        pending.node = ""
+        if status == pb.UNKNOWN and not pending.is_read:
+            self._give_up(pending, Failure.UNKNOWN)
+            return
+        # Everything below was never proposed, or is a read: it may be tried again.
+        pending.sent = False
+        pending.overloaded = status == pb.OVERLOADED
+        if status in (pb.NOT_LEADER, pb.WRONG_PARTITION):
+            self._not_leader(node_id, pending, result.leader, now_s)
+        elif pending.operation.kind == pb.GET_EVENTUAL:
+            self._next_replica(node_id, pending, now_s)
+        else:
+            self._delay(pending, now_s)
+
+    def tick(self, now_s: float) -> None:
+        """Time has passed: back-offs that are over, probes, deadlines. Called every limits.TICK_MS."""
+        if self._delayed:
+            due = [pending for at_s, pending in self._delayed if at_s <= now_s]
+            if due:
+                self._delayed = [entry for entry in self._delayed if entry[0] > now_s]
+                for pending in due:
+                    self._waiting -= 1
+                    if not pending.done:
+                        self._again(pending, now_s)
+        if (now_s - self._scanned_at_s) * 1000 >= limits.DEADLINE_SCAN_MS:
+            self._scanned_at_s = now_s
+            self._expire(now_s)
+            if self._waiting:
+                self._probe(now_s)
+
+    # --- reading ------------------------------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> int:
+        """Operations that wait here for a leader, a replica or a back-off."""
+        return self._waiting
+
+    @property
+    def live_nodes(self) -> tuple[str, ...]:
+        """Nodes with an open stream."""
+        return tuple(self._outstanding)
+
+    def outstanding(self) -> dict[str, int]:
+        """Operations given to each live node's stream. Only reads: called from the scrape's thread."""
+        return {node_id: len(operations) for node_id, operations in list(self._outstanding.items())}
+
+    def leader_of(self, partition: int) -> tuple[str, int]:
+        """The leader believed in and its term; ("", term) when none is known."""
+        route = self._routes.get(partition)
+        return (route.leader, route.term) if route is not None else ("", 0)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is under way and nothing waits."""
+        return not self._waiting and not any(self._outstanding.values())
+
+    # --- placing ------------------------------------------------------------------------------------------------
+
+    def _route(self, partition: int) -> Route:
+        route = self._routes.get(partition)
+        if route is None:
+            route = self._routes[partition] = Route()
+        return route
+
+    def _place(self, pending: Pending, now_s: float, *, first: bool = False) -> None:
+        operation = pending.operation
+        route = self._routes.get(operation.partition)
+        if route is None:
+            route = self._route(operation.partition)
+        if operation.kind == pb.GET_EVENTUAL:
+            for node_id in route.reads:
+                if node_id in self._outstanding and node_id not in pending.tried:
+                    self._send(node_id, pending, now_s, first=first)
+                    return
+        elif route.leader in self._outstanding:
+            self._send(route.leader, pending, now_s, first=first)
+            return
+        self._park(route, pending)
+
+    def _send(self, node_id: str, pending: Pending, now_s: float, *, first: bool) -> None:
+        outstanding = self._outstanding[node_id]
+        if len(outstanding) < self._in_flight_max:
+            # Registered before it is queued: a stream that breaks at once must find it.
+            outstanding[pending.operation.id] = pending
+            pending.node = node_id
+            pending.attempts += 1
+            if self._streams.send(node_id, pending):
+                if not first:
+                    self.retries += 1
+                return
+            del outstanding[pending.operation.id]
+            pending.node = ""
+        if first:
+            # Back-pressure where it starts: a new operation is refused at once instead of joining a full queue.
+            self._give_up(pending, Failure.OVERLOADED)
+        else:
+            pending.overloaded = True
+            self._delay(pending, now_s)
+
+    def _again(self, pending: Pending, now_s: float) -> None:
+        if pending.deadline_s <= now_s:
+            self._give_up(pending, self._failure_at_deadline(pending))
+        else:
+            self._place(pending, now_s)
+
+    # --- waiting ------------------------------------------------------------------------------------------------
+
+    def _park(self, route: Route, pending: Pending) -> None:
+        if self._waiting >= self._in_flight_max:
+            self._give_up(pending, Failure.OVERLOADED)
+            return
+        self._waiting += 1
+        route.parked.append(pending)
+
+    def _wake(self, route: Route, now_s: float) -> None:
+        parked, route.parked = route.parked, deque()
+        for pending in parked:
+            self._waiting -= 1
+            if not pending.done:
+                self._again(pending, now_s)
+
+    def _delay(self, pending: Pending, now_s: float) -> None:
+        if self._waiting >= self._in_flight_max:
+            self._give_up(pending, Failure.OVERLOADED)
+            return
+        wait_ms = min(limits.RETRY_MS_MAX, limits.RETRY_MS_MIN << min(max(pending.attempts - 2, 0), 8))
+        self._waiting += 1
+        self._delayed.append((now_s + wait_ms / 1000, pending))
+
+    def _not_leader(self, node_id: str, pending: Pending, hint: str, now_s: float) -> None:
+        route = self._route(pending.operation.partition)
+        if route.leader == node_id:
+            # Without a term the hint is believed only in place of the node that has just denied.
+            route.leader = hint if hint != node_id else ""
+            if route.leader:
+                self._wake(route, now_s)
+        elif not route.leader and hint and hint != node_id:
+            route.leader = hint
+            self._wake(route, now_s)
+        if pending.attempts >= 3:
+            # Nodes that point at each other during an election would be asked in a tight circle.
+            self._delay(pending, now_s)
+        else:
+            self._again(pending, now_s)
+
+    def _move_reads(self, old_leader: str, partition: int, now_s: float) -> None:
+        """Strong reads that a deposed leader (perhaps paused, with its stream still open) has not answered."""
+        outstanding = self._outstanding.get(old_leader, {})
+        moved = [
+            pending
+            for pending in outstanding.values()
+            if pending.is_read
+            and pending.operation.partition == partition
+            and pending.operation.kind != pb.GET_EVENTUAL
+        ]
+        for pending in moved:
+            del outstanding[pending.operation.id]
+            pending.node = ""
+            pending.sent = False
+            self._again(pending, now_s)
+
+    def _next_replica(self, node_id: str, pending: Pending, now_s: float) -> None:
+        pending.tried |= {node_id}
+        route = self._route(pending.operation.partition)
+        if any(other in self._outstanding and other not in pending.tried for other in route.reads):
+            self._again(pending, now_s)
+        else:
+            pending.tried = frozenset()
+            self._delay(pending, now_s)
+
+    def _learn(self, node_id: str, pending: Pending, now_s: float) -> None:
+        """A node that was only probed has served a leader's operation."""
+        if pending.operation.kind == pb.GET_EVENTUAL:
+            return
+        route = self._route(pending.operation.partition)
+        if not route.leader:
+            route.leader = node_id
+            self._wake(route, now_s)
+
+    def _probe(self, now_s: float) -> None:
+        """For each partition with waiting operations ask one live replica with the first of them."""
+        for route in list(self._routes.values()):
+            if not route.parked or (now_s - route.probed_at_s) * 1000 < limits.PROBE_MS:
+                continue
+            live = [node_id for node_id in route.replicas if node_id in self._outstanding]
+            if not live:
+                continue
+            route.probed_at_s = now_s
+            route.probe_turn += 1
+            pending = route.parked.popleft()
+            self._waiting -= 1
+            if not pending.done:
+                # Counted as tried before, so that success teaches who leads and refusal backs off.
+                pending.attempts = max(pending.attempts, 2)
+                self._send(live[route.probe_turn % len(live)], pending, now_s, first=False)
+
+    # --- ending -------------------------------------------------------------------------------------------------
+
+    def _expire(self, now_s: float) -> None:
+        for outstanding in self._outstanding.values():
+            late = [pending for pending in outstanding.values() if pending.deadline_s <= now_s]
+            for pending in late:
+                del outstanding[pending.operation.id]
+                self._give_up(pending, self._failure_at_deadline(pending))
+        self._expire_waiting(now_s)
+
+    def _expire_waiting(self, now_s: float) -> None:
+        if not self._waiting:
+            return
+        late = [pending for _, pending in self._delayed if pending.deadline_s <= now_s]
+        if late:
+            self._delayed = [entry for entry in self._delayed if entry[1].deadline_s > now_s]
+        for route in self._routes.values():
+            expired = [pending for pending in route.parked if pending.deadline_s <= now_s]
+            if expired:
+                late += expired
+                route.parked = deque(pending for pending in route.parked if pending.deadline_s > now_s)
+        self._waiting -= len(late)
+        for pending in late:
+            self._give_up(pending, self._failure_at_deadline(pending))
+
+    def _failure_at_deadline(self, pending: Pending) -> Failure:
+        if pending.node and pending.sent and not pending.is_read:
+            return Failure.UNKNOWN
+        return Failure.OVERLOADED if pending.overloaded else Failure.NOT_DONE
+
+    def _give_up(self, pending: Pending, failure: Failure) -> None:
+        if not pending.done:
+            pending.done = True
+            pending.give_up(failure)

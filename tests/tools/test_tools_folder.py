@@ -1,0 +1,168 @@
+"""The data folder: what it remembers, and that only one supervisor works in it."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+
+import pytest
+
+from tools.errors import CommandError
+from tools.folder import ClusterFolder, read_settings, write_whole
+from tools.resolve import Resolved, resolve
+from tools.tail import Position, print_new, tail_file
+from topology.settings import load_settings
+
+pytestmark = pytest.mark.unit
+
+SHIPPED = Path(__file__).parents[2] / "cluster.yaml"
+
+
+def resolved(folder: ClusterFolder) -> Resolved:
+    return resolve(
+        read_settings(SHIPPED),
+        folder=folder.path,
+        previous=None,
+        http_port=9000,
+        running=frozenset(),
+        is_free=lambda host, port: True,
+        first_port=20_000,
+        end_port=30_000,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> ClusterFolder:
+    made = ClusterFolder(tmp_path / "deep" / "data")
+    made.create()
+    return made
+
+
+def test_a_new_folder_remembers_nothing(folder: ClusterFolder) -> None:
+    assert folder.previous() is None
+    assert not folder.exists
+    with pytest.raises(CommandError, match="there is no cluster in") as caught:
+        folder.settings()
+    assert "trizone up" in caught.value.hint
+
+
+def test_what_is_remembered_is_read_back(folder: ClusterFolder) -> None:
+    written = resolved(folder)
+    folder.remember(written)
+    previous = ClusterFolder(folder.path).previous()
+    assert previous is not None
+    assert previous.settings == written.settings
+    assert previous.ports == written.ports
+    assert folder.settings() == written.settings
+    assert folder.settings_path.read_text().startswith("# Written by")
+    assert sorted(path.name for path in folder.path.iterdir()) == ["cluster.yaml", "logs", "nodes", "ports.json", "run"]
+
+
+def test_the_cluster_id_is_made_once(folder: ClusterFolder) -> None:
+    first = folder.cluster_id()
+    assert str(uuid.UUID(first)) == first
+    assert ClusterFolder(folder.path).cluster_id() == first
+    (folder.path / "cluster-id").write_text("\n")
+    with pytest.raises(CommandError, match="is empty"):
+        folder.cluster_id()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        pytest.param("ports.json", "{", "ports.json is damaged", id="ports cut short"),
+        pytest.param("ports.json", '[{"member": "n1"}]', "ports.json is damaged", id="ports without a key"),
+        pytest.param("cluster.yaml", "nodes: 3", "nodes: must be a list", id="settings edited wrongly"),
+        pytest.param("cluster.yaml", "\udcff", "cannot be read", id="settings that are no text"),
+    ],
+)
+def test_damaged_files_are_named(folder: ClusterFolder, name: str, content: str, message: str) -> None:
+    folder.remember(resolved(folder))
+    (folder.path / name).write_bytes(content.encode("utf-8", errors="surrogateescape"))
+    with pytest.raises(CommandError, match=message):
+        folder.previous()
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CommandError, match="cannot be made"):
+        ClusterFolder(tmp_path / "file" / "data").create()
+
+
+def test_a_missing_settings_file_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="there is no settings file") as caught:
+        read_settings(tmp_path / "none.yaml")
+    assert caught.value.exit_code == 2
+    assert "--config" in caught.value.hint
+
+
+def test_the_lock_admits_one_and_names_its_holder(folder: ClusterFolder) -> None:
+    assert folder.supervisor() is None
+    with folder.lock():
+        holder = ClusterFolder(folder.path).supervisor()
+        assert holder is not None
+        assert holder.pid == os.getpid()
+        assert holder.is_alive
+        with pytest.raises(CommandError, match=f"pid {os.getpid()}"), ClusterFolder(folder.path).lock():
+            pass
+    assert folder.supervisor() is None
+    with folder.lock():
+        pass
+
+
+def test_writing_replaces_the_whole_file_and_leaves_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_whole(path, "a" * 100)
+    write_whole(path, "b")
+    assert path.read_text() == "b"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_option_that_finds_a_folder_is_shown_only_when_needed(tmp_path: Path) -> None:
+    assert ClusterFolder(Path("data")).option == ""
+    assert ClusterFolder(tmp_path).option == f" --data {tmp_path}"
+
+
+@pytest.mark.parametrize(
+    ("content", "count", "expected"),
+    [
+        pytest.param(b"", 3, "", id="an empty log"),
+        pytest.param(b"a\nb\nc\n", 2, "b\nc\n", id="the last lines"),
+        pytest.param(b"a\nb\nc\n", 9, "a\nb\nc\n", id="more than there are"),
+        pytest.param(b"a\nb\nc", 1, "c", id="an unfinished line"),
+        pytest.param(b"a\n", 0, "", id="none"),
+        pytest.param(b"x" * 200_000 + b"\nend\n", 1, "end\n", id="after a line longer than a block"),
+        pytest.param(b"\xff\n", 1, "\ufffd\n", id="bytes that are no text"),
+    ],
+)
+def test_tail(tmp_path: Path, content: bytes, count: int, expected: str) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(content)
+    written: list[str] = []
+    position = tail_file(path, count, written.append)
+    assert "".join(written) == expected
+    assert position.offset == len(content)
+
+
+def test_following_prints_every_byte_once_also_of_a_replaced_file(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text("one\n")
+    written: list[str] = []
+    position = tail_file(path, 10, written.append)
+    position = print_new(path, position, written.append)
+    with path.open("a") as file:
+        file.write("two\n")
+    position = print_new(path, position, written.append)
+    path.rename(tmp_path / "log.1")
+    assert print_new(path, position, written.append) == position
+    path.write_text("three, of another file\n")
+    position = print_new(path, position, written.append)
+    path.write_text("4\n")
+    print_new(path, Position(path.stat().st_ino, position.offset), written.append)
+    assert "".join(written) == "one\ntwo\nthree, of another file\n4\n"
+
+
+def test_the_resolved_file_is_a_valid_settings_file(folder: ClusterFolder) -> None:
+    folder.remember(resolved(folder))
+    assert load_settings(folder.settings_path.read_text(), "resolved").router("r1").http_port == 9000

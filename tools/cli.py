@@ -1,0 +1,275 @@
+"""The `trizone` command: start, watch, look at and stop a cluster of local processes.
+
+The entry point of the distribution (`trizone = tools.cli:main`). Law: exit code 0 is success, 1 failure, 2 wrong usage;
+what went wrong is one text with what to do next, never a traceback.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from tools.errors import EXIT_FAILED, CommandError, InterruptedByUser
+from tools.folder import DEFAULT_FOLDER, ClusterFolder, read_settings
+from tools.ports import ephemeral_begin, first_chosen_port, is_free
+from tools.processes import ProcessRecord, ProcessTable, send, wait_for_end
+from tools.resolve import resolve
+from tools.signals import StopRequests
+from tools.status import partition_table, process_table, summary
+from tools.supervisor import Supervisor
+from tools.tail import follow_file, tail_file
+from topology.settings import ClusterSettings
+
+DEFAULT_CONFIG = Path("cluster.yaml")
+# How long `down` waits for a foreground `up` to stop everything, beyond what its processes may take.
+SUPERVISOR_MARGIN_S = 10.0
+PIPE_COLUMNS = 160
+
+app = typer.Typer(
+    name="trizone",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="A DynamoDB you can run, look inside and break: replicated over three availability zones.",
+)
+# Tables are cut to the window on a terminal; a pipe has no width, and 80 columns would cut them too.
+out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
+err = Console(highlight=False, stderr=True, soft_wrap=True)
+
+DataOption = Annotated[Path, typer.Option("--data", help="The cluster's data folder.", show_default=True)]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A node or router, such as n1 or r1.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def _say(text: str) -> None:
+    out.print(escape(text), soft_wrap=True)
+
+
+@app.command()
+def up(
+    config: Annotated[Path, typer.Option("--config", help="The settings file.")] = DEFAULT_CONFIG,
+    data: DataOption = DEFAULT_FOLDER,
+    http_port: Annotated[
+        int | None, typer.Option("--http-port", min=1, max=65535, help="The first router's port; the next count up.")
+    ] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Return when the cluster serves.")] = False,
+) -> None:
+    """Start a cluster, or what is missing of it, and look after it until Ctrl-C.
+
+    Example: trizone up                                     the cluster of ./cluster.yaml, data in ./data
+    Example: trizone up --data other --http-port 8001       a second cluster beside the first
+    """
+    folder = ClusterFolder(data)
+    # A folder knows its own cluster: `up` works from anywhere once it was made.
+    if config == DEFAULT_CONFIG and not config.exists() and folder.exists:
+        config = folder.settings_path
+    wanted = read_settings(config)
+    folder.create()
+    with folder.lock(), StopRequests() as stops:
+        settings = _resolve(folder, wanted, http_port)
+        cluster = Supervisor(folder, settings, stops, _say, die_with_parent=not detach)
+        cluster.up()
+        status = cluster.status()
+        out.print()
+        out.print(process_table(status))
+        _show_endpoint(settings, folder)
+        if detach:
+            _say(f"stop it with: trizone down{folder.option}")
+            return
+        _say("Ctrl-C stops the cluster; its data stays.")
+        try:
+            cluster.watch()
+        finally:
+            _say("stopping")
+            cluster.stop_all()
+
+
+def _resolve(folder: ClusterFolder, wanted: ClusterSettings, http_port: int | None) -> ClusterSettings:
+    running = frozenset(record.name for record in ProcessTable(folder.run_path).live(wanted.zones))
+    end_port = ephemeral_begin()
+    resolved = resolve(
+        wanted,
+        folder=folder.path,
+        previous=folder.previous(),
+        http_port=http_port,
+        running=running,
+        is_free=is_free,
+        first_port=first_chosen_port(folder.path, end_port),
+        end_port=end_port,
+    )
+    folder.remember(resolved)
+    return resolved.settings
+
+
+def _show_endpoint(settings: ClusterSettings, folder: ClusterFolder) -> None:
+    endpoint = settings.routers[0].endpoint
+    out.print()
+    out.print(f"endpoint  [bold]{endpoint}[/]", soft_wrap=True)
+    _say(
+        "try       AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local"
+        f" aws dynamodb list-tables --region us-east-1 --endpoint-url {endpoint}"
+    )
+    _say(f"look      trizone status{folder.option}")
+
+
+@app.command()
+def down(data: DataOption = DEFAULT_FOLDER) -> None:
+    """Stop a cluster; its data stays. Does nothing when it is stopped already.
+
+    Example: trizone down
+    """
+    folder = ClusterFolder(data)
+    if not folder.exists:
+        _say(f"nothing is running in {folder.path}")
+        return
+    settings = folder.settings()
+    holder = folder.supervisor()
+    if holder is not None:
+        _stop_supervisor(holder, settings)
+    with folder.lock(), StopRequests() as stops:
+        stopped = Supervisor(folder, settings, stops, _say, die_with_parent=False).stop_all()
+    if holder is None and stopped == 0:
+        _say(f"nothing is running in {folder.path}")
+
+
+def _stop_supervisor(holder: ProcessRecord, settings: ClusterSettings) -> None:
+    """Let the foreground `up` stop its cluster itself, so that it ends in order too."""
+    send(holder, signal.SIGTERM)
+    # It stops routers and nodes one after the other, each within their drain time.
+    patience_s = 2 * settings.timeouts.drain_ms / 1000 + SUPERVISOR_MARGIN_S
+    if not wait_for_end([holder], patience_s):
+        raise CommandError(
+            f"`trizone up` (pid {holder.pid}) did not stop within {patience_s:g} s",
+            hint=f"kill -9 {holder.pid} ends it and its processes",
+        )
+    _say(f"trizone up (pid {holder.pid}) stopped its cluster")
+
+
+@app.command()
+def status(data: DataOption = DEFAULT_FOLDER, as_json: JsonOption = False) -> None:
+    """Show every node, router, partition and replica. Exit code 1 when a partition has no leader.
+
+    Example: trizone status --json
+    """
+    folder = ClusterFolder(data)
+    settings = folder.settings()
+    with StopRequests() as stops:
+        found = Supervisor(folder, settings, stops, _say, die_with_parent=False).status()
+    if as_json:
+        typer.echo(json.dumps(found.to_json(), indent=2))
+    else:
+        out.print(process_table(found))
+        out.print(partition_table(found))
+        _say(summary(found))
+    if not found.healthy:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command()
+def start(name: NameArgument, data: DataOption = DEFAULT_FOLDER) -> None:
+    """Start one process of a cluster again and wait until it answers.
+
+    Example: trizone start n1
+    """
+    folder = ClusterFolder(data)
+    with StopRequests() as stops:
+        cluster = Supervisor(folder, folder.settings(), stops, _say, die_with_parent=False)
+        title = cluster.title(name)
+        if not cluster.start_one(name):
+            _say(f"{title} runs already")
+
+
+@app.command()
+def stop(name: NameArgument, data: DataOption = DEFAULT_FOLDER) -> None:
+    """Stop one process gracefully: a node hands its leaderships over first.
+
+    Example: trizone stop n1
+    """
+    _end_one(name, data, signal.SIGTERM)
+
+
+@app.command()
+def kill(name: NameArgument, data: DataOption = DEFAULT_FOLDER) -> None:
+    """Kill one process with SIGKILL, as a crash would, to see what clients notice.
+
+    Example: trizone kill n1
+    """
+    _end_one(name, data, signal.SIGKILL)
+
+
+def _end_one(name: str, data: Path, number: signal.Signals) -> None:
+    folder = ClusterFolder(data)
+    with StopRequests() as stops:
+        cluster = Supervisor(folder, folder.settings(), stops, _say, die_with_parent=False)
+        title = cluster.title(name)
+        if not cluster.stop_one(name, number):
+            raise CommandError(f"{title} is not running", hint=f"trizone start {name}{folder.option}")
+
+
+@app.command()
+def logs(
+    name: NameArgument,
+    data: DataOption = DEFAULT_FOLDER,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, max=100_000, help="How many of the last lines.")] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing until Ctrl-C.")] = False,
+) -> None:
+    """Print the log of one process (JSON lines).
+
+    Example: trizone logs n1 --follow
+    """
+    folder = ClusterFolder(data)
+    with StopRequests() as stops:
+        cluster = Supervisor(folder, folder.settings(), stops, _say, die_with_parent=False)
+        title = cluster.title(name)
+        path = folder.log_path(name)
+        if not path.exists():
+            raise CommandError(f"{title} has no log yet", hint=f"trizone start {name}{folder.option}")
+        position = tail_file(path, lines, _raw)
+        if follow:
+            follow_file(path, position, _raw, stops)
+
+
+def _raw(text: str) -> None:
+    typer.echo(text, nl=False)
+
+
+@app.command()
+def version(as_json: JsonOption = False) -> None:
+    """Print the version.
+
+    Example: trizone version
+    """
+    number = importlib.metadata.version("trizone-server")
+    typer.echo(json.dumps({"version": number}) if as_json else f"trizone {number}")
+
+
+def main() -> None:
+    """Run the command; translate every expected failure into a text and an exit code."""
+    try:
+        app()
+    except CommandError as error:
+        for number, line in enumerate(str(error).splitlines()):
+            err.print(f"[red]error[/]: {escape(line)}" if number == 0 else escape(line))
+        if error.hint:
+            err.print(f"[bold]next[/]: {escape(error.hint)}")
+        sys.exit(error.exit_code)
+    except InterruptedByUser:
+        # Stopped as asked, but what the command was to do is not done.
+        sys.exit(EXIT_FAILED)
+    except BrokenPipeError:
+        # `trizone status | head`: the reader has seen enough.
+        sys.stderr.close()
+        sys.exit(EXIT_FAILED)
+
+
+if __name__ == "__main__":
+    main()

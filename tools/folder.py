@@ -1,0 +1,176 @@
+"""A cluster's data folder: what lies where, and the lock that lets only one supervisor work in it.
+
+    cluster.yaml   the resolved settings every process reads     cluster-id   the cluster's uuid
+    ports.json     which port was asked for and which given      lock         held by the supervisor, names its pid
+    nodes/<id>/    a node's data     logs/<name>.log     run/<name>.pid
+
+Used by every command. Law: files appear whole or not at all (written beside, synced, renamed).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from tools.errors import EXIT_USAGE, CommandError
+from tools.processes import ProcessRecord, identify
+from tools.resolve import PortUse, Previous, Resolved
+from topology.settings import ClusterSettings, SettingsError, load_settings
+
+DEFAULT_FOLDER = Path("data")
+HEADER = (
+    "# Written by `trizone up` from your settings file; the processes of this cluster read it. Edit yours instead.\n"
+)
+
+
+def read_settings(path: Path) -> ClusterSettings:
+    """The settings in `path`; raises CommandError (usage) with every problem, or when it cannot be read."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise CommandError(
+            f"there is no settings file {path}",
+            hint="name one with --config, or run this in the folder that has cluster.yaml",
+            exit_code=EXIT_USAGE,
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{path} cannot be read: {error}", exit_code=EXIT_USAGE) from error
+    try:
+        return load_settings(text, str(path))
+    except SettingsError as error:
+        raise CommandError(str(error), hint="correct the lines above", exit_code=EXIT_USAGE) from error
+
+
+class ClusterFolder:
+    """The paths and small files of one cluster."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        # What to add to a command so that it finds this folder.
+        self.option = "" if path == DEFAULT_FOLDER else f" --data {path}"
+        self.settings_path = self.path / "cluster.yaml"
+        self.run_path = self.path / "run"
+        self._ports_path = self.path / "ports.json"
+        self._id_path = self.path / "cluster-id"
+        self._lock_path = self.path / "lock"
+
+    def create(self) -> None:
+        """Make the folder and its subfolders. Raises CommandError when that is not possible."""
+        try:
+            for folder in (self.path, self.run_path, self.path / "logs", self.path / "nodes"):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CommandError(f"the data folder {self.path} cannot be made: {error}") from error
+
+    @property
+    def exists(self) -> bool:
+        """Was a cluster ever started here?"""
+        return self.settings_path.exists()
+
+    def log_path(self, name: str) -> Path:
+        """Where the process called `name` writes its output."""
+        return self.path / "logs" / f"{name}.log"
+
+    def settings(self) -> ClusterSettings:
+        """The resolved settings. Raises CommandError when there is no cluster here."""
+        if not self.exists:
+            raise CommandError(
+                f"there is no cluster in {self.path}",
+                hint="start one with `trizone up`, or name its folder with --data",
+            )
+        return read_settings(self.settings_path)
+
+    def previous(self) -> Previous | None:
+        """What the last `up` left here, or None for a new folder."""
+        if not self.exists:
+            return None
+        return Previous(self.settings(), self._ports())
+
+    def _ports(self) -> dict[str, PortUse]:
+        try:
+            uses = json.loads(self._ports_path.read_text())
+            return {use["member"] + "." + use["key"]: PortUse(**use) for use in uses}
+        except FileNotFoundError:
+            return {}
+        except (ValueError, TypeError, KeyError) as error:
+            raise CommandError(
+                f"{self._ports_path} is damaged: {error}",
+                hint="delete it: the ports of the settings file are used again",
+            ) from error
+
+    def remember(self, resolved: Resolved) -> None:
+        """Write the resolved settings and their ports."""
+        uses = [
+            {"member": use.member, "key": use.key, "asked": use.asked, "given": use.given}
+            for use in resolved.ports.values()
+        ]
+        # Ports first: cluster.yaml is what says that a cluster exists.
+        write_whole(self._ports_path, json.dumps(uses, indent=1) + "\n")
+        text = yaml.safe_dump(resolved.settings.model_dump(mode="json"), sort_keys=False)
+        write_whole(self.settings_path, HEADER + text)
+
+    def cluster_id(self) -> str:
+        """The cluster's uuid, made at the first call."""
+        try:
+            known = self._id_path.read_text().strip()
+        except FileNotFoundError:
+            known = str(uuid.uuid4())
+            write_whole(self._id_path, known + "\n")
+        if not known:
+            raise CommandError(f"{self._id_path} is empty", hint="write the cluster's id back into it")
+        return known
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder as its only supervisor. Raises CommandError when another process does."""
+        handle = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = self.supervisor()
+                who = f" (pid {holder.pid})" if holder else ""
+                raise CommandError(
+                    f"another `trizone up`{who} looks after {self.path}",
+                    hint="`trizone start NAME` starts one process again, `trizone down` stops the cluster",
+                ) from None
+            me = identify("up", os.getpid())
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, me.to_json().encode() if me else b"", 0)
+            yield
+            os.ftruncate(handle, 0)
+        finally:
+            # Closing releases the lock; the file stays, for removing it would let two processes lock two files.
+            os.close(handle)
+
+    def supervisor(self) -> ProcessRecord | None:
+        """The live process that holds the lock, if any."""
+        try:
+            handle = os.open(self._lock_path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return ProcessRecord.from_json(os.pread(handle, 4096, 0).decode(errors="replace"))
+            return None
+        finally:
+            os.close(handle)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace `path` with `text` so that a reader, or a power cut, sees the old file or the new one."""
+    beside = path.with_name(path.name + ".new")
+    with beside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)

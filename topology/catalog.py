@@ -1,0 +1,258 @@
+"""The catalog's state machine: tables, partitions and nodes, changed only by commands in the catalog group's log.
+
+Applied by node's catalog machine on every replica. Laws: apply is deterministic and total (a refusal is a result, never
+an exception: one poisoned entry would stop the catalog for ever); the version grows by one exactly when the state
+changes; table ids are never used twice.
+"""
+
+from __future__ import annotations
+
+from google.protobuf.message import DecodeError
+
+from topology.placement import CATALOG_PARTITION, PlacementNode, place, preferred_leaders
+from topology.ring import HASH_BYTES, PartitionRing, initial_boundaries
+from topology.settings import ClusterSettings
+from wire import catalog_pb2 as pb
+
+_KEY_TYPES = frozenset((pb.KEY_S, pb.KEY_N, pb.KEY_B))
+
+
+class CatalogState:
+    """The catalog and its indexes. Not thread-safe: one owner applies."""
+
+    def __init__(self) -> None:
+        # Everything but the tables; those live in the indexes and join in `catalog`.
+        self._frame = pb.Catalog()
+        self._by_id: dict[int, pb.Table] = {}
+        self._by_name: dict[tuple[str, str], pb.Table] = {}
+        self._count_by_region: dict[str, int] = {}
+        self._whole: pb.Catalog | None = None
+
+    @property
+    def version(self) -> int:
+        """0 before bootstrap, then grows with every change."""
+        return self._frame.version
+
+    @property
+    def catalog(self) -> pb.Catalog:
+        """The whole catalog, tables in order of id. Shared and cached until the next change: do not modify it."""
+        if self._whole is None:
+            whole = pb.Catalog()
+            whole.CopyFrom(self._frame)
+            # Ids ascend and are never reused, so insertion order is id order; sorted only to not depend on that.
+            whole.tables.extend(table for _, table in sorted(self._by_id.items()))
+            self._whole = whole
+        return self._whole
+
+    def table_by_name(self, region: str, name: str) -> pb.Table | None:
+        """The table in any state, or None. Do not modify it."""
+        return self._by_name.get((region, name))
+
+    def table_by_id(self, table_id: int) -> pb.Table | None:
+        """The table in any state, or None. Do not modify it."""
+        return self._by_id.get(table_id)
+
+    def apply(self, command: pb.CatalogCommand) -> pb.CatalogResult:
+        """Apply one command. A malformed one changes nothing and answers CATALOG_OUTCOME_UNSPECIFIED."""
+        which = command.WhichOneof("command")
+        if which == "bootstrap":
+            return self._bootstrap(command.bootstrap.catalog)
+        if self.version == 0:
+            return self._result(pb.CATALOG_OUTCOME_UNSPECIFIED)
+        if which == "create_table":
+            return self._create(command.create_table)
+        if which == "delete_table":
+            return self._delete(command.delete_table)
+        if which == "activate_table":
+            return self._activate(command.activate_table)
+        if which == "forget_table":
+            return self._forget(command.forget_table)
+        return self._result(pb.CATALOG_OUTCOME_UNSPECIFIED)
+
+    def snapshot(self) -> bytes:
+        """The whole state; equal states give equal bytes."""
+        return self.catalog.SerializeToString(deterministic=True)
+
+    def restore(self, data: bytes) -> None:
+        """Replace the state with a snapshot. Raises ValueError, and changes nothing, when `data` is not one."""
+        try:
+            catalog = pb.Catalog.FromString(data)
+        except DecodeError as error:
+            raise ValueError(f"not a catalog snapshot: {error}") from error
+        self._load(catalog)
+
+    def _load(self, catalog: pb.Catalog) -> None:
+        self._frame = pb.Catalog()
+        self._frame.CopyFrom(catalog)
+        del self._frame.tables[:]
+        self._by_id = {}
+        self._by_name = {}
+        self._count_by_region = {}
+        for table in catalog.tables:
+            self._add(table)
+        self._whole = None
+
+    def _add(self, source: pb.Table) -> pb.Table:
+        # A copy: an element of a repeated field must not outlive its container's changes.
+        table = pb.Table()
+        table.CopyFrom(source)
+        self._by_id[table.table_id] = table
+        self._by_name[table.region, table.name] = table
+        self._count_by_region[table.region] = self._count_by_region.get(table.region, 0) + 1
+        return table
+
+    def _changed(self) -> None:
+        self._frame.version += 1
+        self._whole = None
+
+    def _result(self, outcome: pb.CatalogOutcome, table: pb.Table | None = None) -> pb.CatalogResult:
+        return pb.CatalogResult(outcome=outcome, table=table, version=self.version)
+
+    def _bootstrap(self, catalog: pb.Catalog) -> pb.CatalogResult:
+        if self.version != 0:
+            return self._result(pb.CATALOG_ALREADY_BOOTSTRAPPED)
+        if not _is_complete(catalog):
+            return self._result(pb.CATALOG_OUTCOME_UNSPECIFIED)
+        self._load(catalog)
+        highest = max(self._by_id, default=0)
+        self._frame.next_table_id = max(catalog.next_table_id, highest + 1)
+        self._frame.version = 0
+        self._changed()
+        return self._result(pb.CATALOG_OK)
+
+    def _create(self, command: pb.CreateTable) -> pb.CatalogResult:
+        if not _is_valid_create(command):
+            return self._result(pb.CATALOG_OUTCOME_UNSPECIFIED)
+        existing = self._by_name.get((command.region, command.name))
+        if existing is not None:
+            return self._result(pb.CATALOG_TABLE_EXISTS, existing)
+        if self._count_by_region.get(command.region, 0) >= command.tables_max:
+            return self._result(pb.CATALOG_LIMIT_EXCEEDED)
+        table = pb.Table(
+            table_id=self._frame.next_table_id,
+            name=command.name,
+            region=command.region,
+            state=pb.TABLE_CREATING,
+            partition_key=command.partition_key,
+            sort_key=command.sort_key if command.HasField("sort_key") else None,
+            created_at_ms=command.created_at_ms,
+            uuid=command.uuid,
+            settings_json=command.settings_json,
+        )
+        self._frame.next_table_id += 1
+        self._add(table)
+        self._changed()
+        return self._result(pb.CATALOG_OK, table)
+
+    def _delete(self, command: pb.DeleteTable) -> pb.CatalogResult:
+        table = self._by_name.get((command.region, command.name))
+        if table is None:
+            return self._result(pb.CATALOG_TABLE_NOT_FOUND)
+        if table.state != pb.TABLE_ACTIVE:
+            return self._result(pb.CATALOG_TABLE_NOT_ACTIVE, table)
+        return self._set_state(table, pb.TABLE_DELETING)
+
+    def _activate(self, command: pb.ActivateTable) -> pb.CatalogResult:
+        table = self._by_id.get(command.table_id)
+        if table is None:
+            return self._result(pb.CATALOG_TABLE_NOT_FOUND)
+        if table.state == pb.TABLE_ACTIVE:
+            # Idempotent: a catalog leader that was replaced before it saw the commit proposes it again.
+            return self._result(pb.CATALOG_OK, table)
+        if table.state != pb.TABLE_CREATING:
+            return self._result(pb.CATALOG_TABLE_NOT_ACTIVE, table)
+        return self._set_state(table, pb.TABLE_ACTIVE)
+
+    def _forget(self, command: pb.ForgetTable) -> pb.CatalogResult:
+        table = self._by_id.get(command.table_id)
+        if table is None:
+            # Idempotent: it is gone already.
+            return self._result(pb.CATALOG_OK)
+        if table.state != pb.TABLE_DELETING:
+            # Forgetting a table that still serves would orphan its items.
+            return self._result(pb.CATALOG_OUTCOME_UNSPECIFIED, table)
+        del self._by_id[table.table_id]
+        del self._by_name[table.region, table.name]
+        self._count_by_region[table.region] -= 1
+        self._changed()
+        return self._result(pb.CATALOG_OK, table)
+
+    def _set_state(self, table: pb.Table, state: pb.TableState) -> pb.CatalogResult:
+        # A new message: results and catalogs handed out before keep the state they were given with.
+        changed = pb.Table()
+        changed.CopyFrom(table)
+        changed.state = state
+        self._by_id[table.table_id] = changed
+        self._by_name[table.region, table.name] = changed
+        self._changed()
+        return self._result(pb.CATALOG_OK, changed)
+
+
+def _is_complete(catalog: pb.Catalog) -> bool:
+    """Has the catalog group, a ring without gaps, replicas that are nodes, and tables with an identity?"""
+    nodes = {node.id for node in catalog.nodes}
+    groups = [partition for partition in catalog.partitions if partition.id == CATALOG_PARTITION]
+    if not catalog.cluster_id or len(groups) != 1:
+        return False
+    for partition in catalog.partitions:
+        replicas = list(partition.replicas)
+        if not replicas or len(set(replicas)) != len(replicas) or not nodes.issuperset(replicas):
+            return False
+        if partition.preferred_leader not in replicas:
+            return False
+    names = {(table.region, table.name) for table in catalog.tables}
+    ids = {table.table_id for table in catalog.tables}
+    if 0 in ids or len(names) != len(catalog.tables) or len(ids) != len(catalog.tables):
+        return False
+    try:
+        ring_of(catalog)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_valid_create(command: pb.CreateTable) -> bool:
+    """Name, region and a usable key: what a router that validated the request always sends."""
+    if not command.name or not command.region or not _is_key(command.partition_key):
+        return False
+    return not command.HasField("sort_key") or _is_key(command.sort_key)
+
+
+def _is_key(attribute: pb.KeyAttribute) -> bool:
+    return bool(attribute.name) and attribute.type in _KEY_TYPES
+
+
+def bootstrap_catalog(settings: ClusterSettings, cluster_id: str) -> pb.Catalog:
+    """The catalog of a new cluster: its nodes, the catalog group (partition 0) and partitions 1 to `count`, placed.
+
+    Deterministic: every node computes the same one from the same file. Raises PlacementError with fewer than three AZs.
+    """
+    nodes = sorted(settings.nodes, key=lambda node: node.id)
+    az_of = {node.id: node.az for node in nodes}
+    count = settings.partitions.count
+    placement = place(range(count + 1), [PlacementNode(node.id, node.az) for node in nodes])
+    leaders = preferred_leaders(placement, az_of)
+    first_hashes = {CATALOG_PARTITION: bytes(HASH_BYTES)}
+    first_hashes.update(enumerate(initial_boundaries(count), start=1))
+    return pb.Catalog(
+        version=1,
+        cluster_id=cluster_id,
+        nodes=[pb.Node(id=node.id, az=node.az, address=node.address) for node in nodes],
+        partitions=[
+            pb.Partition(
+                id=partition,
+                first_hash=first_hashes[partition],
+                replicas=placement[partition],
+                preferred_leader=leaders[partition],
+                generation=1,
+            )
+            for partition in range(count + 1)
+        ],
+        next_table_id=1,
+    )
+
+
+def ring_of(catalog: pb.Catalog) -> PartitionRing:
+    """The ring of the data partitions. Raises ValueError when they do not cover it."""
+    slices = sorted((part.first_hash, part.id) for part in catalog.partitions if part.id != CATALOG_PARTITION)
+    return PartitionRing([first_hash for first_hash, _ in slices], [number for _, number in slices])

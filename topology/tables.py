@@ -1,0 +1,101 @@
+"""What a router or node needs to know of each table, by name and by id, computed once for each catalog version.
+
+Called when a catalog arrives; read on the hot path as plain dict lookups. Law: immutable; a new catalog makes a new
+value that shares the unchanged tables with the old one, so that one CreateTable among thousands costs little.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import orjson
+
+from dynamo.keys import KeyAttribute, KeySchema
+from wire import catalog_pb2 as pb
+
+CREATING: Final = pb.TABLE_CREATING
+ACTIVE: Final = pb.TABLE_ACTIVE
+DELETING: Final = pb.TABLE_DELETING
+
+
+@dataclass(frozen=True, slots=True)
+class TableInfo:
+    """One table. `settings` is the rest of its CreateTable request (BillingMode and so on); do not modify it."""
+
+    table_id: int
+    name: str
+    region: str
+    state: pb.TableState
+    key_schema: KeySchema
+    created_at_ms: int
+    uuid: str
+    settings: dict[str, Any]
+    settings_json: bytes
+
+    @property
+    def is_active(self) -> bool:
+        """True when the table serves reads and writes."""
+        return self.state == ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class TablesByName:
+    """The tables of one catalog version."""
+
+    version: int
+    by_name: dict[tuple[str, str], TableInfo]
+    by_id: dict[int, TableInfo]
+
+    def find(self, region: str, name: str) -> TableInfo | None:
+        """The table of this name in any state, or None. Hot path."""
+        return self.by_name.get((region, name))
+
+    def names(self, region: str) -> list[str]:
+        """Names of the region's tables in any state, in ListTables order (by UTF-8 bytes)."""
+        return sorted((name for of, name in self.by_name if of == region), key=str.encode)
+
+
+NO_TABLES: Final = TablesByName(version=0, by_name={}, by_id={})
+
+_TYPE_LETTERS: Final[dict[int, Literal["S", "N", "B"]]] = {pb.KEY_S: "S", pb.KEY_N: "N", pb.KEY_B: "B"}
+
+
+def tables_of(catalog: pb.Catalog, previous: TablesByName = NO_TABLES) -> TablesByName:
+    """The lookup of `catalog`; tables that did not change are taken from `previous`.
+
+    Raises ValueError for a table without a valid key: CatalogState never makes one.
+    """
+    by_name: dict[tuple[str, str], TableInfo] = {}
+    by_id: dict[int, TableInfo] = {}
+    for table in catalog.tables:
+        known = previous.by_id.get(table.table_id)
+        # An id is never reused and a table's key never changes; state and settings are all that can.
+        if known is None or known.state != table.state or known.settings_json != table.settings_json:
+            known = _info(table)
+        by_name[known.region, known.name] = known
+        by_id[known.table_id] = known
+    return TablesByName(version=catalog.version, by_name=by_name, by_id=by_id)
+
+
+def _info(table: pb.Table) -> TableInfo:
+    settings = orjson.loads(table.settings_json) if table.settings_json else {}
+    sort = _key(table.sort_key) if table.HasField("sort_key") else None
+    return TableInfo(
+        table_id=table.table_id,
+        name=table.name,
+        region=table.region,
+        state=table.state,
+        key_schema=KeySchema(_key(table.partition_key), sort),
+        created_at_ms=table.created_at_ms,
+        uuid=table.uuid,
+        settings=settings,
+        settings_json=table.settings_json,
+    )
+
+
+def _key(attribute: pb.KeyAttribute) -> KeyAttribute:
+    letter = _TYPE_LETTERS.get(attribute.type)
+    if letter is None:
+        raise ValueError(f"key attribute {attribute.name!r} has no type")
+    return KeyAttribute(attribute.name, letter)
