@@ -1,7 +1,7 @@
 """One write against one item: condition, update, what to store and what to answer. Pure.
 
-Called by node.partition on the leader for writes that depend on the item. Law: the same operation and item give the same
-decision; a refusal is a value, and nothing here touches the store.
+Called by node.partition on the leader for writes that depend on the item. Law: the same operation and item give the
+same decision; a refusal is a value, and nothing here touches the store.
 """
 
 from __future__ import annotations
@@ -71,7 +71,12 @@ def _update(
     if text is None:
         new_item, updated_old, updated_new = base, {}, {}
     else:
-        updated = apply_update(parse_update(text), base, bindings, want_updated=bool(flags & _RETURNS_AFTER))
+        update = parse_update(text)
+        updated = apply_update(
+            update, base, bindings, want_updated=bool(flags & _RETURNS_AFTER), exists=old_item is not None
+        )
+        if old_item is None and not update.creates_item:
+            return Decision(OK)  # removing from an item that is not there does not make one
         new_item, updated_old, updated_new = updated.item, updated.updated_old, updated.updated_new
     new = encode_item(new_item)
     returned = b""

@@ -1,7 +1,8 @@
 """The node around its groups: one loop turn handles everything that arrived, then one batch, then one sync.
 
 Built by node.__main__ (real store, gRPC links) and by the simulation (memory twins). Messages and operations are handed
-in as they arrive; the turn then judges and proposes, ticks the groups, ships appends, writes the shared batch and starts a
+in as they arrive; the turn then judges and proposes, ticks the groups, ships appends, writes the shared batch and
+starts a
 sync in a thread, if none runs. Law 2: an answer leaves after the batch with its effect is written; a message that tells
 of a journalled fact leaves after its sync. A failed write or sync stops the process: what is on disk is not known.
 """
@@ -23,7 +24,7 @@ from replication.group import ReplicationSettings
 from replication.journal import GroupJournal
 from replication.messages import Message
 from replication.ports import Store
-from replication.syncobj import SyncObjGroup
+from replication.raft import RaftReplica
 from runtime.clock import Clock, HybridClock
 from topology.placement import CATALOG_PARTITION
 from wire import catalog_pb2, data_pb2
@@ -91,7 +92,7 @@ class NodeHost:
         self._monotonic = clock.monotonic
         self._stop_process = stop_process
         self._durability: Durability[tuple[str, int, Message]] = Durability()
-        self._groups: dict[int, SyncObjGroup] = {}
+        self._groups: dict[int, RaftReplica] = {}
         self._states: dict[int, PartitionState] = {}
         self._dirty: set[int] = set()
         self._journals_changed: set[int] = set()
@@ -113,7 +114,7 @@ class NodeHost:
             )
         else:
             state = PartitionState(self._store, group_id, self.hybrid_clock)
-        group = SyncObjGroup(
+        group = RaftReplica(
             group_id=group_id,
             self_id=self.settings.node_id,
             peer_ids=[replica for replica in replicas if replica != self.settings.node_id],
@@ -358,7 +359,7 @@ class NodeHost:
         """The groups that this node leads."""
         return [group_id for group_id, group in self._groups.items() if group.is_leader]
 
-    def group(self, group_id: int) -> SyncObjGroup:
+    def group(self, group_id: int) -> RaftReplica:
         """One replica. Raises KeyError when this node has none."""
         return self._groups[group_id]
 

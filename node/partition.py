@@ -4,8 +4,8 @@ Driven by node.host once a loop turn. Writes are judged against the newest state
 not yet applied (the overlay), else the store. So writes of one item need no lock and many turns can be under way.
 
 Law: a write is answered OK only after commit and apply. An answer that only reads (a strong get, a failed condition) is
-given only when, after its arrival, a quorum confirmed this leader and everything it saw is committed: it rides on an entry
-appended after it, or on a read barrier.
+given only when, after its arrival, a quorum confirmed this leader and everything it saw is committed: it rides on an
+entry appended after it, or on a read barrier.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from node.evaluate import OK, Decision, decide_write, depends_on_item
 from node.machine.state import LOG_ENTRY_VERSION, PartitionState
 from node.sessions import RouterSession
 from replication.outcomes import Outcome
-from replication.syncobj import SyncObjGroup
+from replication.raft import RaftReplica
 from runtime.clock import HybridClock
 from wire import catalog_pb2, data_pb2, log_pb2
 
@@ -61,7 +61,7 @@ class Partition:
 
     def __init__(
         self,
-        group: SyncObjGroup,
+        group: RaftReplica,
         state: PartitionState,
         hybrid_clock: HybridClock,
         proposals_in_flight_max: int,
@@ -293,7 +293,7 @@ class Partition:
 
     # ------------------------------------------------------------------ handing over
     def start_transfer(self, now: float, target: str | None) -> None:
-        """Hold new work and hand leadership to `target` (None: whoever is caught up) as soon as it has the whole log."""
+        """Hold new work and hand leadership to `target` (None: whoever has the whole log) as soon as it is ready."""
         if self.group.is_leader and now >= self._paused_until:
             self._paused_until = now + TRANSFER_PAUSE_S
             self._transfer_target = target

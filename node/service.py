@@ -50,7 +50,7 @@ class NodeService:
         self._connected_peers = connected_peers
         self._started_at = clock.monotonic()
 
-    def handlers(self) -> list[grpc.GenericRpcHandler[Any, Any]]:
+    def handlers(self) -> list[grpc.GenericRpcHandler]:
         """What to register with the server."""
         return [
             services.stream_handler(services.DATA_PIPE, data_pb2.RouterFrame.FromString, self.pipe),
@@ -65,7 +65,7 @@ class NodeService:
 
     # ------------------------------------------------------------------ routers
     async def pipe(
-        self, frames: AsyncIterator[data_pb2.RouterFrame], context: grpc.aio.ServicerContext[Any, Any]
+        self, frames: AsyncIterator[data_pb2.RouterFrame], _context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[data_pb2.NodeFrame]:
         """Serve one router until its stream ends."""
         first = await anext(aiter(frames), None)
@@ -89,8 +89,8 @@ class NodeService:
                 if frame.ByteSize():
                     self._host.metrics.router_frames_out.inc()
                     yield frame
-                # Frames keep a distance, so that a busy stream carries more in each. A lone client's answer comes after a
-                # longer silence and never waits.
+                # Frames keep a distance, so that a busy stream carries more in each. A lone client's answer comes
+                # after a longer silence and never waits.
                 await self._pacer.pause()
         finally:
             reader.cancel()
@@ -130,7 +130,7 @@ class NodeService:
 
     # ------------------------------------------------------------------ administration
     async def status(
-        self, request: data_pb2.StatusRequest, context: grpc.aio.ServicerContext[Any, Any]
+        self, _request: data_pb2.StatusRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> data_pb2.NodeStatus:
         """A picture of this node and its replicas."""
         host = self._host
@@ -160,7 +160,7 @@ class NodeService:
         return status
 
     async def transfer(
-        self, request: data_pb2.TransferRequest, context: grpc.aio.ServicerContext[Any, Any]
+        self, request: data_pb2.TransferRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> data_pb2.TransferReply:
         """Hand over leaderships and wait until they are gone, at most as long as a hand-over may pause writes."""
         led = self._host.led_groups()
@@ -168,7 +168,7 @@ class NodeService:
         return await hand_over(self._host, wanted, request.target or None)
 
     async def report(
-        self, request: data_pb2.NodeReport, context: grpc.aio.ServicerContext[Any, Any]
+        self, request: data_pb2.NodeReport, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> data_pb2.NodeReportReply:
         """A node tells the catalog leader what it serves."""
         return self._tables.take_report(request)

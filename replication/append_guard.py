@@ -1,6 +1,6 @@
 """What a follower does with an append: a pure judgement made before the engine sees the message.
 
-Called by replication.syncobj for every APPEND. The engine always cuts its log after `prevLogIdx`; so a duplicate or
+Called by replication.raft for every APPEND. The engine always cuts its log after `prevLogIdx`; so a duplicate or
 delayed append below the tail would throw away entries that were already acknowledged. Law: entries that match are never
 cut, and nothing at or below the commit index is ever replaced (Raft section 5.3).
 """
@@ -74,7 +74,7 @@ def judge_append(
 
 
 def _start_of_term(log: Sequence[LogEntry], position: int, commit_index: int) -> int:
-    """Index of the first uncommitted entry of the term at `position`: a diverged tail is skipped a term a round trip."""
+    """The first uncommitted index of the term at `position`: a diverged tail is skipped a term a round trip."""
     term = log[position][2]
     while position > 1 and log[position - 1][2] == term and log[position - 1][1] > commit_index:
         position -= 1

@@ -1,6 +1,6 @@
 """What the node knows of one Raft group: the interface, its settings and its status.
 
-Implemented by replication.syncobj. Law: everything is called on the node's event loop and returns at once; outcomes come
+Implemented by replication.raft. Law: everything is called on the node's event loop and returns at once; outcomes come
 by callback, at most once each.
 """
 

@@ -34,7 +34,7 @@ class JournalCorrupt(Exception):
     """A record that cannot be one of ours, or a hole in the log."""
 
 
-class GroupJournal(Journal):  # type: ignore[misc]
+class GroupJournal(Journal):
     """Entries of one group in memory and, through the shared batch, in the store."""
 
     def __init__(self, store: Store, host: Host, group_id: int) -> None:
@@ -124,7 +124,7 @@ class GroupJournal(Journal):  # type: ignore[misc]
         """Never called by the guarded engine."""
         raise AssertionError("the log is never cleared")
 
-    def deleteEntriesFrom(self, entryFrom: int) -> None:  # noqa: N802, N803
+    def deleteEntriesFrom(self, entryFrom: int) -> None:
         """Cut the tail from position `entryFrom` (a position in the list, as the engine counts)."""
         if entryFrom >= len(self.entries):
             return
@@ -138,7 +138,7 @@ class GroupJournal(Journal):  # type: ignore[misc]
         self._cut_from = min(self._cut_from, index)
         self._host.journal_changed(self._group_id)
 
-    def deleteEntriesTo(self, entryTo: int) -> None:  # noqa: N802, N803
+    def deleteEntriesTo(self, entryTo: int) -> None:
         """Drop the entries before position `entryTo`, which becomes the base."""
         if entryTo <= 0:
             return
@@ -176,27 +176,27 @@ class GroupJournal(Journal):  # type: ignore[misc]
     def _destroy(self) -> None:
         pass
 
-    def setRaftCommitIndex(self, raftCommitIndex: int) -> None:  # noqa: N802, N803
+    def setRaftCommitIndex(self, raftCommitIndex: int) -> None:
         """Not kept: a commit index stored apart from the log can outlive the entries it counts."""
 
-    def getRaftCommitIndex(self) -> int:  # noqa: N802
+    def getRaftCommitIndex(self) -> int:
         """Where commit starts after a restart; the applied index raises it."""
         return 1
 
-    def setCurrentTerm(self, term: int, votedForNodeId: str | None) -> None:  # noqa: N802, N803
+    def setCurrentTerm(self, term: int, votedForNodeId: str | None) -> None:
         """Collect the hard state; messages that show it are held until it is synced."""
         self._term, self._vote = term, votedForNodeId
         record = _HARD_STATE.pack(RECORD_VERSION, term) + (votedForNodeId or "").encode()
         self._store.put(Family.META, b"h" + _GROUP.pack(self._group_id), record)
         self._host.journal_changed(self._group_id)
 
-    def getCurrentTerm(self) -> int:  # noqa: N802
+    def getCurrentTerm(self) -> int:
         """The term as of start."""
         return self._term
 
-    def getVotedForNodeId(self) -> str | None:  # noqa: N802
+    def getVotedForNodeId(self) -> str | None:
         """The vote as of start."""
         return self._vote
 
-    def onOneSecondTimer(self) -> None:  # noqa: N802
+    def onOneSecondTimer(self) -> None:
         """The engine's hook for its own file journal."""

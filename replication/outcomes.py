@@ -1,7 +1,7 @@
 """What became of a proposal or a read barrier: three outcomes that are never mixed up.
 
-Given by replication.group to the node. Law: `Refused` means that nothing was and nothing will be appended; whoever cannot
-promise that says `Unknown` (hashicorp/raft: ErrNotLeader versus ErrLeadershipLost).
+Given by replication.group to the node. Law: `Refused` means that nothing was and nothing will be appended; whoever
+cannot promise that says `Unknown` (hashicorp/raft: ErrNotLeader versus ErrLeadershipLost).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What replication asks of its host: storage, messages out, a state machine. Interfaces only.
 
-Implemented by node (real) and by the simulation (memory twins). Law: replication never touches a clock, a random source,
-a socket or a disk but through these.
+Implemented by node (real) and by the simulation (memory twins). Law: replication never touches a clock, a random
+source, a socket or a disk but through these.
 """
 
 from __future__ import annotations

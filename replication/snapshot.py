@@ -1,6 +1,6 @@
 """Snapshots: one consistent scan of a group's state, sent in checksummed chunks, put in place at once.
 
-Used by replication.syncobj when a follower's next entry was truncated. The sender keeps a window of chunks under way; the
+Used by replication.raft when a follower's next entry was truncated. The sender keeps a window of chunks under way; the
 receiver stages pairs beside the old state and switches in the batch that also resets the journal. Law: a crash at any
 point leaves either the old state or the new one, and chunks are taken only in order from one leader's term.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from replication.group import ReplicationSettings
 from replication.messages import Kind, Message
 from replication.ports import StateInstaller, StateMachine
 
@@ -82,6 +83,66 @@ class SnapshotSender:
         if chunks > self._acknowledged:
             self._acknowledged = chunks
             self.progress_at = now
+
+
+class SnapshotSenders:
+    """A leader's snapshots under way, at most one for each follower."""
+
+    def __init__(self, machine: StateMachine, settings: ReplicationSettings) -> None:
+        self.wanted: set[str] = set()
+        self._machine = machine
+        self._settings = settings
+        self._senders: dict[str, SnapshotSender] = {}
+
+    def want(self, peer: str, now: float) -> bool:
+        """A follower's next entry is truncated; true when a snapshot is to be started with the next written batch."""
+        sender = self._senders.get(peer)
+        if sender is not None and now - sender.progress_at <= SNAPSHOT_STALL_S:
+            return False
+        self._senders.pop(peer, None)
+        self.wanted.add(peer)
+        return True
+
+    def start_wanted(self, index: int, log_term: int, now: float) -> list[str]:
+        """Start what is wanted from the state at `index`, which must be what the store shows."""
+        peers = sorted(self.wanted)
+        self.wanted.clear()
+        for peer in peers:
+            self._senders[peer] = SnapshotSender(
+                self._machine,
+                index=index,
+                log_term=log_term,
+                chunk_bytes=self._settings.snapshot_chunk_bytes,
+                window_chunks=self._settings.snapshot_window_chunks,
+                now=now,
+            )
+        return peers
+
+    def next_messages(self, peer: str, term: int) -> list[Message]:
+        """Chunks for `peer` that its window allows now."""
+        sender = self._senders.get(peer)
+        return sender.next_messages(term) if sender is not None else []
+
+    def acknowledged(self, peer: str, message: Message, now: float) -> bool:
+        """Take a SNAPSHOT_ACK; true when more chunks may go."""
+        sender = self._senders.get(peer)
+        if sender is None or sender.index != message.index:
+            return False
+        if not message.flag:
+            # The follower lost what it had staged: the next heartbeat starts a new snapshot.
+            del self._senders[peer]
+            return False
+        sender.acknowledged(message.sequence, now)
+        return True
+
+    def drop(self, peer: str) -> None:
+        """The follower has caught up or its link broke."""
+        self._senders.pop(peer, None)
+
+    def drop_all(self) -> None:
+        """Leadership is lost."""
+        self._senders.clear()
+        self.wanted.clear()
 
 
 class SnapshotReceiver:

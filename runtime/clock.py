@@ -1,7 +1,7 @@
 """Time as an argument: the only module that reads a clock.
 
-Used by every shell; pure code receives numbers. Law: nothing outside runtime/ calls time.time or time.monotonic, so that
-the simulation can run the same code in virtual time.
+Used by every shell; pure code receives numbers. Law: nothing outside runtime/ calls time.time or time.monotonic, so
+that the simulation can run the same code in virtual time.
 """
 
 from __future__ import annotations

@@ -51,35 +51,37 @@ _Deserializer = Callable[[bytes], Any]
 
 def data_pipe(channel: grpc.aio.Channel) -> grpc.aio.StreamStreamCall[data_pb2.RouterFrame, data_pb2.NodeFrame]:
     """Open a router's stream to a node."""
-    call = channel.stream_stream(
+    call: Any = channel.stream_stream(
         DATA_PIPE,
         request_serializer=data_pb2.RouterFrame.SerializeToString,
         response_deserializer=data_pb2.NodeFrame.FromString,
     )
-    return call()
+    stream: grpc.aio.StreamStreamCall[data_pb2.RouterFrame, data_pb2.NodeFrame] = call()
+    return stream
 
 
 def peer_pipe(
     channel: grpc.aio.Channel,
 ) -> grpc.aio.StreamStreamCall[replication_pb2.PeerFrame, replication_pb2.PeerAck]:
     """Open a node's stream to another node."""
-    call = channel.stream_stream(
+    call: Any = channel.stream_stream(
         PEER_PIPE,
         request_serializer=replication_pb2.PeerFrame.SerializeToString,
         response_deserializer=replication_pb2.PeerAck.FromString,
     )
-    return call()
+    stream: grpc.aio.StreamStreamCall[replication_pb2.PeerFrame, replication_pb2.PeerAck] = call()
+    return stream
 
 
 StreamHandler = Callable[[AsyncIterator[Any], "grpc.aio.ServicerContext[Any, Any]"], AsyncIterator[Any]]
 UnaryHandler = Callable[[Any, "grpc.aio.ServicerContext[Any, Any]"], Awaitable[Any]]
 
 
-def stream_handler(path: str, request: _Deserializer, handler: StreamHandler) -> grpc.GenericRpcHandler[Any, Any]:
+def stream_handler(path: str, request: _Deserializer, handler: StreamHandler) -> grpc.GenericRpcHandler:
     """A bidirectional method at `path`."""
     service, method = path.strip("/").split("/")
-    rpc = grpc.stream_stream_rpc_method_handler(
-        handler,  # type: ignore[arg-type]
+    rpc: Any = grpc.stream_stream_rpc_method_handler(
+        handler,
         request_deserializer=request,
         response_serializer=lambda message: message.SerializeToString(),
     )
@@ -88,13 +90,13 @@ def stream_handler(path: str, request: _Deserializer, handler: StreamHandler) ->
 
 def unary_handlers(
     handlers: dict[str, tuple[_Deserializer, UnaryHandler]],
-) -> list[grpc.GenericRpcHandler[Any, Any]]:
+) -> list[grpc.GenericRpcHandler]:
     """Request-response methods by path."""
     services: dict[str, dict[str, Any]] = {}
     for path, (request, handler) in handlers.items():
         service, method = path.strip("/").split("/")
         services.setdefault(service, {})[method] = grpc.unary_unary_rpc_method_handler(
-            handler,  # type: ignore[arg-type]
+            handler,
             request_deserializer=request,
             response_serializer=lambda message: message.SerializeToString(),
         )

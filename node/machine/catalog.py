@@ -1,7 +1,7 @@
 """The state of the catalog group: the same log and store, another meaning of entries.
 
-Driven like node.machine.state. Law: the whole catalog is one record, written with the applied index that produced it; the
-rules are topology.catalog's, which is pure and total.
+Driven like node.machine.state. Law: the whole catalog is one record, written with the applied index that produced it;
+the rules are topology.catalog's, which is pure and total.
 """
 
 from __future__ import annotations

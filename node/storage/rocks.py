@@ -1,11 +1,11 @@
 """The only place that knows RocksDB: one database a node, three column families, one shared write batch.
 
 Opened by node.__main__, used by node.host on the event loop; `sync` alone runs in a thread (rocksdict holds the
-interpreter lock in get, put and write, and releases it in flush_wal). Law: everything goes through the write-ahead log in
-batch order, so that what survives a crash is always a prefix of the batches.
+interpreter lock in get, put and write, and releases it in flush_wal). Law: everything goes through the write-ahead log
+in batch order, so that what survives a crash is always a prefix of the batches.
 
-Known faults of rocksdict 0.3.29 that shape this module: snapshots are ignored by its iterators, the lower bound sets the
-upper one, and the upper bound dangles. A plain iterator without bounds is a consistent view from its creation.
+Known faults of rocksdict 0.3.29 that shape this module: snapshots are ignored by its iterators, the lower bound sets
+the upper one, and the upper bound dangles. A plain iterator without bounds is a consistent view from its creation.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _options(memtable_bytes: int, cache: rocksdict.Cache, wal_recycle_files: int
     options.set_keep_log_file_num(5)
     blocks = rocksdict.BlockBasedOptions()
     blocks.set_block_cache(cache)
-    blocks.set_bloom_filter(10.0, False)
+    blocks.set_bloom_filter(10, False)
     blocks.set_cache_index_and_filter_blocks(True)
     blocks.set_pin_l0_filter_and_index_blocks_in_cache(True)
     options.set_block_based_table_factory(blocks)

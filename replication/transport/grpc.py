@@ -2,8 +2,8 @@
 
 Started by node.__main__. The dialling side only sends, the accepting side only answers the hello. Law 3: a stream is
 first-in-first-out and fenced: every connection has a larger epoch than the one before, the acceptor drops what still
-arrives on an older stream, and both ends are told when the stream goes down. A message is never carried over to the next
-connection: the groups start again by probing.
+arrives on an older stream, and both ends are told when the stream goes down. A message is never carried over to the
+next connection: the groups start again by probing.
 """
 
 from __future__ import annotations
@@ -154,8 +154,8 @@ class PeerLink:
             self._queued_bytes = 0
             await call.write(frame)
             self._count_frame()
-            # Frames of one stream keep a distance, so that a busy stream carries more in each. A lone message comes after a
-            # longer silence and never waits.
+            # Frames of one stream keep a distance, so that a busy stream carries more in each. A lone message comes
+            # after a longer silence and never waits.
             await self._pacer.pause()
 
 
@@ -207,7 +207,7 @@ class PeerService:
         return ""
 
     async def pipe(
-        self, frames: AsyncIterator[replication_pb2.PeerFrame], context: grpc.aio.ServicerContext[Any, Any]
+        self, frames: AsyncIterator[replication_pb2.PeerFrame], _context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[replication_pb2.PeerAck]:
         """Serve one incoming stream until it ends."""
         first = await anext(aiter(frames), None)

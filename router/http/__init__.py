@@ -1,1 +1,1 @@
-"""router.http: see OVERVIEW.md one folder up."""
+"""router.http: see OVERVIEW.md."""

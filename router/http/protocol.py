@@ -476,6 +476,9 @@ class HttpConnection(asyncio.Protocol):
 
     def drain(self) -> None:
         """The router is stopping: finish what has been received, then close."""
+        if self._queue:
+            # The last answer says so, or the client would send its next request into a closing connection.
+            self._queue[-1].keep_alive = False
         self._finish_after_answers()
 
     def abort(self) -> None:

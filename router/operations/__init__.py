@@ -1,1 +1,1 @@
-"""router.operations: see OVERVIEW.md one folder up."""
+"""router.operations: see OVERVIEW.md."""

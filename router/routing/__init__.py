@@ -1,1 +1,1 @@
-"""router.routing: see OVERVIEW.md one folder up."""
+"""router.routing: see OVERVIEW.md."""

@@ -15,11 +15,11 @@ from router import limits
 from router.metrics import Counts
 from router.routing.catalog_copy import CatalogCopy
 from router.routing.node_link import NodeLink
-from router.routing.pacing import Pacer
 from router.routing.pending import Pending
 from router.routing.state import RoutingState
 from runtime.clock import Clock
 from runtime.logs import get_logger
+from runtime.pacing import Pacer
 from runtime.tasks import TaskOwner
 from topology.settings import ClusterSettings
 from wire import catalog_pb2, data_pb2

@@ -16,9 +16,9 @@ from google.protobuf.message import DecodeError
 
 from router import limits
 from router.metrics import StreamCounts
-from router.routing.pacing import Pacer
 from router.routing.pending import Pending
 from runtime.logs import get_logger
+from runtime.pacing import Pacer
 from wire import data_pb2 as pb
 from wire.services import CHANNEL_OPTIONS, data_pipe
 

@@ -20,8 +20,8 @@ from router.metrics import Counts, Gauges, Histogram, RouterCollector, StreamCou
 from router.operations.call import WriteIds
 from router.operations.tables import split_table_name
 from router.routing.node_link import NodeLink
-from router.routing.pacing import Pacer
 from router.routing.pending import Failure, Pending
+from runtime.pacing import Pacer
 from wire import data_pb2 as pb
 
 pytestmark = pytest.mark.unit

@@ -1,0 +1,198 @@
+"""Elections of one replica: pre-vote, leader stickiness, check-quorum, leadership transfer.
+
+Between the engine (replication.syncobj) and the log guards (replication.raft). The engine decides who wins; this
+decides who may try and who is heard. Source: Raft dissertation (Ongaro 2014) sections 3.10, 4.2.3, 6.2 and 9.6.
+
+Law: a replica that hears a live leader neither votes nor adopts a candidate's term, so one cut link causes no election;
+and a vote leaves only after the sync that covers it.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+
+from replication.group import ReplicationSettings
+from replication.journal import GroupJournal
+from replication.messages import Kind, Message
+from replication.ports import Host, StateMachine
+from replication.syncobj import CANDIDATE, FOLLOWER, EngineReplica, ReplicaNode
+
+# After a link to the leader broke, the pre-vote starts within this time instead of a full election time-out.
+_LINK_LOST_DELAY_S = (0.02, 0.15)
+
+
+class ElectingReplica(EngineReplica):
+    """Who may lead. The subclass supplies `leadership_lost`."""
+
+    def __init__(
+        self,
+        *,
+        group_id: int,
+        self_id: str,
+        peer_ids: list[str],
+        journal: GroupJournal,
+        machine: StateMachine,
+        host: Host,
+        monotonic: Callable[[], float],
+        randomness: random.Random,
+        settings: ReplicationSettings,
+    ) -> None:
+        self.group_id = group_id
+        self.self_id = self_id
+        self.peer_ids = frozenset(peer_ids)
+        self._host = host
+        self._random = randomness
+        self._settings = settings
+        self._nodes = {peer: ReplicaNode(peer) for peer in sorted(peer_ids)}
+        self._pre_votes: tuple[int, set[str]] | None = None
+        self._votes: set[str] = set()
+        self._forced_election = False
+        self._lease_void = False
+        self._quorum_followers = (len(self._nodes) + 1) // 2
+        super().__init__(
+            self_id=self_id,
+            peers=list(self._nodes.values()),
+            journal=journal,
+            machine=machine,
+            monotonic=monotonic,
+            settings=settings,
+        )
+        # A restarted replica may have been part of a lease quorum or of a leader's promise: it grants no vote before
+        # one minimum election time-out has passed.
+        self._leader_contact = monotonic()
+
+    def leadership_lost(self) -> None:
+        """Nobody may wait any more on a leadership that is over."""
+        raise NotImplementedError
+
+    def transfer_leadership(self, target: str | None = None) -> bool:
+        """Ask a caught-up follower to campaign now; false when none is caught up."""
+        if not self.is_leader:
+            return False
+        last = self.journal.last_index
+        candidates = [
+            peer
+            for peer, node in self._nodes.items()
+            if node in self.connected_nodes
+            and self.match_index.get(node, 0) == last
+            and (target is None or peer == target)
+        ]
+        if not candidates:
+            return False
+        # A lease must not outlive the invitation to elect somebody else.
+        self._lease_void = True
+        self._send(self._nodes[candidates[0]], Message(Kind.TIMEOUT_NOW, self.term), durable=False)
+        return True
+
+    def peer_lost(self, peer: str) -> None:
+        """`peer` closed its stream to us. If it led, ask the others soon whether they still hear it.
+
+        Not with leases: they count on followers staying loyal for a full time-out.
+        """
+        self.enter()
+        leader = self.leader_node
+        if leader is None or leader.id != peer or self._settings.read_lease:
+            return
+        self._leader_contact = -math.inf
+        self.election_deadline = self._monotonic() + self._random.uniform(*_LINK_LOST_DELAY_S)
+
+    # ------------------------------------------------------------------ elections
+    def _is_loyal(self) -> bool:
+        if self.is_leader:
+            return self._heard_from_quorum(self._settings.election_timeout_min_s)
+        return self._monotonic() - self._leader_contact < self._settings.election_timeout_min_s
+
+    def _heard_from_quorum(self, within_s: float) -> bool:
+        now = self._monotonic()
+        responses = self.last_response
+        heard = sum(1 for node in self._nodes.values() if now - responses.get(node, -math.inf) < within_s)
+        return heard >= self._quorum_followers
+
+    def _start_pre_vote(self, now: float) -> None:
+        """Ask whether an election could be won before disturbing anybody with a new term (dissertation 9.6)."""
+        self.election_deadline = now + self.random_election_timeout()
+        if now - self._leader_contact < self._settings.election_timeout_min_s:
+            return
+        # Peers and clients must not be sent to a leader that is not heard any more.
+        self.leader_node = None
+        term = self.term + 1
+        self._pre_votes = (term, set())
+        for node in self._nodes.values():
+            request = Message(
+                Kind.PRE_VOTE_REQUEST, term, index=self.journal.last_index, log_term=self.journal.last_term
+            )
+            self._send(node, request, durable=False)
+
+    def _campaign(self, *, forced: bool) -> None:
+        self._pre_votes = None
+        self._votes = set()
+        self._forced_election = forced
+        self.election_deadline = -1.0
+        self.run_engine()
+        self._forced_election = False
+        if self.election_deadline < 0:
+            self.election_deadline = self._monotonic() + self.random_election_timeout()
+
+    def step_down(self, term: int) -> None:
+        if term > self.term:
+            self.adopt_term(term)
+        if self.role != FOLLOWER:
+            self.become_follower()
+            self.election_deadline = self._monotonic() + self.random_election_timeout()
+        self.leader_node = None
+        self.leadership_lost()
+
+    # ------------------------------------------------------------------ votes
+    def _on_vote_request(self, node: ReplicaNode, message: Message) -> None:
+        if not message.flag and message.term > self.term and self._is_loyal():
+            return  # a live leader exists: neither answer nor adopt the term
+        was_leader = self.is_leader
+        self.to_engine(
+            node,
+            {
+                "type": "request_vote",
+                "term": message.term,
+                "last_log_index": message.index,
+                "last_log_term": message.log_term,
+            },
+        )
+        if was_leader and not self.is_leader:
+            self.leadership_lost()
+
+    def _on_vote_granted(self, node: ReplicaNode, message: Message) -> None:
+        # Count by sender: the engine would count a repeated answer twice.
+        if self.role == CANDIDATE and message.term == self.term and node.id not in self._votes:
+            self._votes.add(node.id)
+            self.to_engine(node, {"type": "response_vote", "term": message.term})
+
+    def _on_pre_vote_request(self, node: ReplicaNode, message: Message) -> None:
+        if message.term <= self.term:
+            self._send(node, Message(Kind.STALE_TERM, self.term), durable=True)
+        elif not self._is_loyal() and (message.log_term, message.index) >= (
+            self.journal.last_term,
+            self.journal.last_index,
+        ):
+            self._send(node, Message(Kind.PRE_VOTE_GRANTED, message.term), durable=False)
+
+    def _on_pre_vote_granted(self, node: ReplicaNode, message: Message) -> None:
+        votes = self._pre_votes
+        if votes is None or votes[0] != message.term or self.term + 1 != message.term or self.is_leader:
+            return
+        votes[1].add(node.id)
+        if len(votes[1]) >= self._quorum_followers:
+            self._campaign(forced=False)
+
+    def _on_timeout_now(self, node: ReplicaNode, message: Message) -> None:
+        if message.term == self.term and node == self.leader_node:
+            self._campaign(forced=True)
+
+    # ------------------------------------------------------------------ helpers
+    def _send(self, node: ReplicaNode, message: Message, *, durable: bool) -> None:
+        self._host.send(self.group_id, node.id, message, durable=durable)
+
+    def random_election_timeout(self) -> float:
+        """Seconds between the configured bounds."""
+        low, high = self._settings.election_timeout_min_s, self._settings.election_timeout_max_s
+        return low + (high - low) * self._random.random()
