@@ -224,8 +224,8 @@ class Node:
         await stop.wait()
         log.info("node_drains")
         self.leaders.draining = True
-        async with asyncio.timeout(settings.timeouts.drain_ms / 1000):
-            reply = await hand_over(self.host, self.host.led_groups(), None)
+        self.host.refuse_leadership()
+        reply = await hand_over(self.host, self.host.led_groups(), None, settings.timeouts.drain_ms / 1000)
         log.info("node_drained", transferred=reply.transferred, still_leading=list(reply.still_leading))
         await server.stop(grace=0.2)
         await owner.close()

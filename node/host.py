@@ -160,17 +160,17 @@ class NodeHost:
     def operations_arrived(self, session: RouterSession, operations: list[data_pb2.Operation]) -> None:
         """Take a router's operations."""
         partitions, dirty = self.partitions, self._dirty
-        counters = self.metrics.operations
+        counts: dict[int, int] = {}
         session.in_flight += len(operations)
         for operation in operations:
-            partition = partitions.get(operation.partition)
-            counter = counters.get(operation.kind)
-            if partition is None or counter is None:
+            partition_id, kind = operation.partition, operation.kind
+            counts[kind] = counts.get(kind, 0) + 1
+            partition = partitions.get(partition_id)
+            if partition is None:
                 session.refuse(operation.id, data_pb2.WRONG_PARTITION)
-                continue
-            counter.inc()
-            if partition.arrive(session, operation):
-                dirty.add(operation.partition)
+            elif partition.arrive(session, operation, kind):
+                dirty.add(partition_id)
+        self.metrics.count_operations(counts)
         self._kick()
 
     def message_arrived(self, sender: str, group_id: int, message: Message) -> None:
@@ -315,8 +315,8 @@ class NodeHost:
         for session in sessions:
             session.wake()
         metrics = self.metrics
-        metrics.turns.inc()
-        metrics.turn_seconds.observe(self._monotonic() - now)
+        metrics.new_turns += 1
+        metrics.new_turn_seconds += self._monotonic() - now
 
     def _write_and_sync(self) -> None:
         self._store.write_batch()
@@ -354,6 +354,11 @@ class NodeHost:
         """Hand the leadership of a group to another replica."""
         self.partitions[group_id].start_transfer(self._monotonic(), target)
         self.wake(group_id)
+
+    def refuse_leadership(self) -> None:
+        """This node is about to stop: nobody may hand it a leadership."""
+        for group in self._groups.values():
+            group.accepts_leadership = False
 
     def led_groups(self) -> list[int]:
         """The groups that this node leads."""

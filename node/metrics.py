@@ -19,15 +19,15 @@ class NodeMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         operations = Counter("trizone_node_operations", "Operations received, by kind", ["kind"], registry=registry)
-        self.operations = {
-            value: operations.labels(kind=name.lower())
-            for name, value in data_pb2.OperationKind.items()
-            if value != data_pb2.OPERATION_KIND_UNSPECIFIED
+        # Kind 0 counts what a newer router may send.
+        self._operations = {
+            value: operations.labels(kind=name.lower()) for name, value in data_pb2.OperationKind.items()
         }
-        self.turns = Counter("trizone_node_turns", "Loop turns that did work", registry=registry)
-        self.turn_seconds = Histogram(
-            "trizone_node_turn_seconds", "Length of a turn", buckets=_SECONDS, registry=registry
-        )
+        self._turns = Counter("trizone_node_turns", "Loop turns that did work", registry=registry)
+        self._turn_seconds = Counter("trizone_node_turn_seconds", "Time spent in turns", registry=registry)
+        # Plain numbers, added to the counters once a second: a turn is too short for a lock and a histogram.
+        self.new_turns = 0
+        self.new_turn_seconds = 0.0
         self.sync_seconds = Histogram(
             "trizone_node_sync_seconds", "Length of a log sync", buckets=_SECONDS, registry=registry
         )
@@ -70,3 +70,14 @@ class NodeMetrics:
         self.held_messages = Gauge("trizone_node_held_messages", "Messages that wait for a sync", registry=registry)
         self.routers = Gauge("trizone_node_routers", "Routers connected", registry=registry)
         self.peers = Gauge("trizone_node_peers", "Nodes connected", registry=registry)
+
+    def flush_turns(self) -> None:
+        """Move the turns since the last call into the counters."""
+        self._turns.inc(self.new_turns)
+        self._turn_seconds.inc(self.new_turn_seconds)
+        self.new_turns, self.new_turn_seconds = 0, 0.0
+
+    def count_operations(self, counts: dict[int, int]) -> None:
+        """Add one frame's operations by kind."""
+        for kind, count in counts.items():
+            self._operations.get(kind, self._operations[0]).inc(count)

@@ -27,6 +27,11 @@ PROPOSAL_BYTES_MAX = 1024 * 1024
 TRANSFER_PAUSE_S = 0.5
 
 
+_GET_EVENTUAL = data_pb2.GET_EVENTUAL
+_READS = frozenset((data_pb2.GET_STRONG, data_pb2.CATALOG_READ))
+_WRITES = frozenset((data_pb2.PUT, data_pb2.UPDATE, data_pb2.DELETE, data_pb2.CATALOG_COMMAND))
+
+
 class Arrived(NamedTuple):
     """An operation and where its answer goes."""
 
@@ -83,15 +88,17 @@ class Partition:
         self.operations_total = 0
 
     # ------------------------------------------------------------------ arrivals
-    def arrive(self, session: RouterSession, operation: data_pb2.Operation) -> bool:
-        """Take one operation. True: the partition wants a turn."""
-        kind = operation.kind
-        if kind == data_pb2.GET_EVENTUAL:
+    def arrive(self, session: RouterSession, operation: data_pb2.Operation, kind: int) -> bool:
+        """Take one operation of `kind`. True: the partition wants a turn."""
+        if kind == _GET_EVENTUAL:
             item = self.state.get(operation.table_id.to_bytes(8, "big") + operation.key)
             session.answer(operation.id, OK, item or b"")
             return False
-        if kind in (data_pb2.GET_STRONG, data_pb2.CATALOG_READ):
+        if kind in _READS:
             self._reads.append(Arrived(session, operation))
+        elif kind not in _WRITES:
+            session.refuse(operation.id, data_pb2.UNAVAILABLE)
+            return False
         elif self._operations_in_flight >= self._in_flight_max:
             session.refuse(operation.id, data_pb2.OVERLOADED)
             return False

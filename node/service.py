@@ -89,9 +89,9 @@ class NodeService:
                 if frame.ByteSize():
                     self._host.metrics.router_frames_out.inc()
                     yield frame
-                # Frames keep a distance, so that a busy stream carries more in each. A lone client's answer comes
-                # after a longer silence and never waits.
-                await self._pacer.pause()
+                # Frames of a busy stream keep a distance, so that each carries more; a lone client never waits.
+                if len(frame.results) > 1:
+                    await self._pacer.pause()
         finally:
             reader.cancel()
             self._host.session_closed(session)
@@ -165,7 +165,7 @@ class NodeService:
         """Hand over leaderships and wait until they are gone, at most as long as a hand-over may pause writes."""
         led = self._host.led_groups()
         wanted = led if request.all else [group_id for group_id in led if group_id == request.partition]
-        return await hand_over(self._host, wanted, request.target or None)
+        return await hand_over(self._host, wanted, request.target or None, HAND_OVER_S)
 
     async def report(
         self, request: data_pb2.NodeReport, _context: grpc.aio.ServicerContext[Any, Any]
@@ -174,19 +174,22 @@ class NodeService:
         return self._tables.take_report(request)
 
 
-# How long a hand-over is waited for, in steps: leadership has no event of its own to wait on from here.
+# How long a hand-over asked for by an operator is waited for, looked at in steps.
 HAND_OVER_S = 1.0
 _HAND_OVER_STEP_S = 0.02
 
 
-async def hand_over(host: NodeHost, groups: list[int], target: str | None) -> data_pb2.TransferReply:
-    """Start the transfer of `groups` and wait until this node leads none of them, at most HAND_OVER_S."""
-    for group_id in groups:
-        host.start_transfer(group_id, target)
-    steps = int(HAND_OVER_S / _HAND_OVER_STEP_S)
-    for _ in range(steps):
-        if not set(groups) & set(host.led_groups()):
+async def hand_over(host: NodeHost, groups: list[int], target: str | None, within_s: float) -> data_pb2.TransferReply:
+    """Transfer `groups` and wait until this node leads none of them, at most `within_s`.
+
+    A transfer that was given up (no follower caught up in time) is started again.
+    """
+    for _ in range(int(within_s / _HAND_OVER_STEP_S)):
+        still_led = set(groups) & set(host.led_groups())
+        if not still_led:
             break
+        for group_id in still_led:
+            host.start_transfer(group_id, target)
         await asyncio.sleep(_HAND_OVER_STEP_S)
     still = sorted(set(groups) & set(host.led_groups()))
     return data_pb2.TransferReply(transferred=len(groups) - len(still), still_leading=still)

@@ -16,6 +16,7 @@ INTERVAL_S = 1.0
 def read_host(host: NodeHost, links: PeerLinks) -> None:
     """Set every gauge from the state now."""
     metrics = host.metrics
+    metrics.flush_turns()
     metrics.held_messages.set(host.held_messages)
     metrics.routers.set(len(host.sessions))
     metrics.peers.set(sum(link.is_up for link in links.links.values()))

@@ -50,6 +50,8 @@ class ElectingReplica(EngineReplica):
         self._votes: set[str] = set()
         self._forced_election = False
         self._lease_void = False
+        # False while the node drains: an invitation to lead would only be handed on again.
+        self.accepts_leadership = True
         self._quorum_followers = (len(self._nodes) + 1) // 2
         super().__init__(
             self_id=self_id,
@@ -185,7 +187,7 @@ class ElectingReplica(EngineReplica):
             self._campaign(forced=False)
 
     def _on_timeout_now(self, node: ReplicaNode, message: Message) -> None:
-        if message.term == self.term and node == self.leader_node:
+        if message.term == self.term and node == self.leader_node and self.accepts_leadership:
             self._campaign(forced=True)
 
     # ------------------------------------------------------------------ helpers

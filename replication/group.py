@@ -28,6 +28,7 @@ class ReplicationSettings:
     heartbeat_s: float = 0.1
     append_bytes_max: int = 256 * 1024
     append_window_entries: int = 4096
+    append_window_bytes: int = 8 * 1024 * 1024
     log_entries_kept: int = 20_000
     log_bytes_kept: int = 16 * 1024 * 1024
     snapshot_chunk_bytes: int = 256 * 1024

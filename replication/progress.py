@@ -6,6 +6,7 @@ is under way, and an answer to anything but that one changes nothing.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 from replication.group import ReplicationSettings
@@ -20,7 +21,15 @@ _ENTRY_OVERHEAD_BYTES = 16
 class Progress:
     """What a leader knows of one follower."""
 
-    __slots__ = ("acknowledged_index", "echoed_sent_at", "probe_outstanding", "probe_sent_at", "probing")
+    __slots__ = (
+        "_under_way",
+        "acknowledged_index",
+        "echoed_sent_at",
+        "probe_outstanding",
+        "probe_sent_at",
+        "probing",
+        "under_way_bytes",
+    )
 
     def __init__(self) -> None:
         self.acknowledged_index = 0
@@ -28,11 +37,20 @@ class Progress:
         self.probing = True
         self.probe_outstanding = False
         self.probe_sent_at = 0.0
+        self.under_way_bytes = 0
+        self._under_way: deque[tuple[int, int]] = deque()
 
     def probe(self) -> None:
         """Nothing under way can be counted on any more."""
+        self._under_way.clear()
+        self.under_way_bytes = 0
         self.probing = True
         self.probe_outstanding = False
+
+    def sent(self, last_index: int, size_bytes: int) -> None:
+        """An append that ends with `last_index` left."""
+        self._under_way.append((last_index, size_bytes))
+        self.under_way_bytes += size_bytes
 
     def heard(self, sent_at: float) -> None:
         """The follower echoed a send time of ours."""
@@ -43,6 +61,8 @@ class Progress:
         """The follower's log is durable and equal up to `index`; returns the next index to send."""
         if index > self.acknowledged_index:
             self.acknowledged_index = index
+        while self._under_way and self._under_way[0][0] <= self.acknowledged_index:
+            self.under_way_bytes -= self._under_way.popleft()[1]
         if self.probing:
             self.probing = self.probe_outstanding = False
             return max(self.acknowledged_index, index) + 1
@@ -79,7 +99,10 @@ def next_append(
             return None
         progress.probe_outstanding = True
         progress.probe_sent_at = now
-    elif next_index - 1 - progress.acknowledged_index >= settings.append_window_entries:
+    elif (
+        next_index - 1 - progress.acknowledged_index >= settings.append_window_entries
+        or progress.under_way_bytes >= settings.append_window_bytes
+    ):
         return None
     start = stop = next_index - base
     size = 0
@@ -87,6 +110,7 @@ def next_append(
         size += len(log[stop][0]) + _ENTRY_OVERHEAD_BYTES
         stop += 1
     previous = log[start - 1]
+    progress.sent(log[stop - 1][1], size)
     return Message(
         Kind.APPEND,
         term,

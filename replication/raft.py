@@ -73,7 +73,7 @@ class RaftReplica(ElectingReplica):
             {peer: progress.acknowledged_index for peer, progress in self._progress.items()} if self.is_leader else {}
         )
         return GroupStatus(
-            role=_ROLE_NAMES[self.role],
+            role="installing" if self._receiver.is_active else _ROLE_NAMES[self.role],
             leader=self.leader_id,
             term=self.term,
             commit_index=self.commit_index,

@@ -173,6 +173,11 @@ class SnapshotReceiver:
         self._installer, self._source, self._received = None, None, 0
         return answer, installer
 
+    @property
+    def is_active(self) -> bool:
+        """Whether a snapshot is being staged."""
+        return self._installer is not None
+
     def abort(self) -> None:
         """Drop what was staged."""
         if self._installer is not None:

@@ -91,7 +91,7 @@ class ReplicationSettings(_Section):
     append_bytes_max: Annotated[int, Field(ge=4096, le=3 * MIB)] = 256 * 1024
     append_window_entries: Annotated[int, Field(ge=16, le=1_000_000)] = 4096
     log_entries_kept: Annotated[int, Field(ge=16, le=100_000_000)] = 20_000
-    log_bytes_kept: Annotated[int, Field(ge=MIB, le=64 * 1024 * MIB)] = 64 * MIB
+    log_bytes_kept: Annotated[int, Field(ge=MIB, le=64 * 1024 * MIB)] = 16 * MIB
     snapshot_chunk_bytes: Annotated[int, Field(ge=4096, le=3 * MIB)] = 256 * 1024
     read_lease: bool = False
     # Pause between frames of a busy stream, so that more operations share one message and one sync. 0: none.

@@ -69,9 +69,11 @@ class PeerFrame(_message.Message):
     def __init__(self, hello: _Optional[_Union[PeerHello, _Mapping]] = ..., messages: _Optional[_Iterable[_Union[RaftMessage, _Mapping]]] = ...) -> None: ...
 
 class PeerAck(_message.Message):
-    __slots__ = ("accepted", "reason")
+    __slots__ = ("accepted", "reason", "epoch")
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
     accepted: bool
     reason: str
-    def __init__(self, accepted: bool = ..., reason: _Optional[str] = ...) -> None: ...
+    epoch: int
+    def __init__(self, accepted: bool = ..., reason: _Optional[str] = ..., epoch: _Optional[int] = ...) -> None: ...

@@ -54,7 +54,10 @@ class RocksStore:
         block_cache_bytes: int = 128 << 20,
         wal_recycle_files: int = 4,
     ) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"cannot make the data folder {folder}: {error.strerror}") from error
         cache = rocksdict.Cache(block_cache_bytes)
         try:
             self._db = rocksdict.Rdict(

@@ -124,6 +124,8 @@ class PeerLink:
                 answer = await call.read()
             if not isinstance(answer, replication_pb2.PeerAck):
                 raise ConnectionError("the peer closed the stream")
+            # Epochs start at the wall clock; if that was set back, go on above what the peer has seen.
+            self._epoch = max(self._epoch, answer.epoch)
             if not answer.accepted:
                 log.error("peer_refused", peer=self.peer, address=self._address, reason=answer.reason)
                 raise ConnectionError(answer.reason)
@@ -154,9 +156,9 @@ class PeerLink:
             self._queued_bytes = 0
             await call.write(frame)
             self._count_frame()
-            # Frames of one stream keep a distance, so that a busy stream carries more in each. A lone message comes
-            # after a longer silence and never waits.
-            await self._pacer.pause()
+            # Frames of a busy stream keep a distance, so that each carries more; a lone message never waits.
+            if count > 1:
+                await self._pacer.pause()
 
 
 class PeerLinks:
@@ -215,7 +217,8 @@ class PeerService:
             return
         hello = first.hello
         reason = self._refusal(hello)
-        yield replication_pb2.PeerAck(accepted=not reason, reason=reason)
+        seen_epoch = self._epochs.get(hello.node_id, 0)
+        yield replication_pb2.PeerAck(accepted=not reason, reason=reason, epoch=seen_epoch)
         if reason:
             return
         sender, epoch = hello.node_id, hello.epoch

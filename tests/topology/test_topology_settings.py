@@ -51,7 +51,7 @@ def test_defaults_are_the_documented_ones() -> None:
             "append_bytes_max": 262144,
             "append_window_entries": 4096,
             "log_entries_kept": 20000,
-            "log_bytes_kept": 67108864,
+            "log_bytes_kept": 16777216,
             "snapshot_chunk_bytes": 262144,
             "read_lease": False,
             "pacing_us": 500,
