@@ -42,7 +42,7 @@ from wire import replication_pb2, services
 
 log = logs.get_logger()
 
-TIMER_INTERVAL_S = 0.01
+TIMER_INTERVAL_S = 0.02
 EXIT_UNSAFE = 1
 EXIT_USAGE = 2
 
@@ -64,8 +64,9 @@ class Start:
 class UvLoop:
     """node.host.Loop on the running event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, pacer: Pacer) -> None:
         self._loop = asyncio.get_running_loop()
+        self.call_spaced = pacer.call_later
         self.call_soon = self._loop.call_soon
 
     def sync_in_thread(self, sync: Callable[[], None], ended: Callable[[BaseException | None], None]) -> None:
@@ -139,7 +140,7 @@ class Node:
             ),
             store=store,
             links=self.links,
-            loop=UvLoop(),
+            loop=UvLoop(Pacer(settings.replication.pacing_us // 2)),
             clock=clock,
             randomness=random.Random(),
             metrics=self.metrics,

@@ -360,7 +360,9 @@ class RaftReplica(ElectingReplica):
     def send_heartbeats(self) -> None:
         """Tell every follower that the leader lives; repeat a read round whose messages may be lost."""
         now = self._monotonic()
-        self.heartbeat_due = now + self._settings.heartbeat_s
+        # On a grid that all groups of the node share, so that their heartbeats leave in one frame.
+        interval = self._settings.heartbeat_s
+        self.heartbeat_due = (now // interval + 1) * interval
         for node in self._nodes.values():
             self._send_appends(node, now, heartbeat=True)
         self._send_read_round(self._barriers.resend_round())

@@ -11,6 +11,7 @@ import asyncio
 import ctypes
 import os
 import sys
+from collections.abc import Callable
 
 _CLOCK_MONOTONIC = 1
 _TFD_NONBLOCK_CLOEXEC = 0o4000 | 0o2000000
@@ -48,10 +49,21 @@ class Pacer:
         if not self._pause_us:
             return
         waiter: asyncio.Future[None] = self._loop.create_future()
-        self._waiters.append(waiter)
-        if len(self._waiters) == 1 and not self._arm():
-            self._loop.call_later(self._pause_us / 1_000_000, self._wake)
+        self._add(waiter)
         await waiter
+
+    def call_later(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when the current pause is over."""
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        waiter.add_done_callback(lambda _: callback())
+        self._add(waiter)
+
+    def _add(self, waiter: asyncio.Future[None]) -> None:
+        self._waiters.append(waiter)
+        if not self._pause_us:
+            self._loop.call_soon(self._wake)
+        elif len(self._waiters) == 1 and not self._arm():
+            self._loop.call_later(self._pause_us / 1_000_000, self._wake)
 
     def _arm(self) -> bool:
         return self._timer_fd >= 0 and self._set_time(self._timer_fd, 0, self._spec_pointer, None) == 0
