@@ -291,8 +291,13 @@ class RaftReplica(ElectingReplica):
         if message.term < self.term:
             self._send(node, Message(Kind.STALE_TERM, self.term), durable=True)
             return
+        was_leader = self.is_leader
+        if was_leader and message.term == self.term:
+            raise RaftInvariantBroken(f"group {self.group_id}: {node.id} also leads term {message.term}")
         self._follow(message)
         self._refresh_leader(node, message.term, commit_index=0)
+        if was_leader:
+            self.leadership_lost()
         if message.index <= self.commit_index:
             self._receiver.abort()
             answer = Message(Kind.APPEND_OK, message.term, index=self.commit_index)
