@@ -1,8 +1,8 @@
 """A storage node process: `python -m node --config DIR/cluster.yaml --id n1`.
 
-Started by `trizone up` or a container. Opens the store, joins its groups and serves routers until SIGTERM, on which it
-hands over its leaderships first. Exit status: 0 stopped as asked, 1 stopped itself because it could not go on safely, 2
-wrong settings.
+Started by `trizone up` or a container. Opens the store, joins its groups and serves routers until SIGTERM, on which
+it hands over its leaderships first. Exit status: 0 stopped as asked, 1 stopped itself because it could not go on
+safely, 2 wrong settings.
 """
 
 from __future__ import annotations

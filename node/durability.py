@@ -1,7 +1,7 @@
 """Which messages may leave, and how far each journal is durable. Pure.
 
-Used by node.host around every write and sync. Law 2: a message that tells of a journalled fact leaves only after a sync
-that began after the fact was written, and syncs are counted, never assumed.
+Used by node.host around every write and sync. Law 2: a message that tells of a journalled fact leaves only after a
+sync that began after the fact was written, and syncs are counted, never assumed.
 """
 
 from __future__ import annotations

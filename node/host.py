@@ -1,10 +1,10 @@
 """The node around its groups: one loop turn handles everything that arrived, then one batch, then one sync.
 
-Built by node.__main__ (real store, gRPC links) and by the simulation (memory twins). Messages and operations are handed
-in as they arrive; the turn then judges and proposes, ticks the groups, ships appends, writes the shared batch and
-starts a
-sync in a thread, if none runs. Law 2: an answer leaves after the batch with its effect is written; a message that tells
-of a journalled fact leaves after its sync. A failed write or sync stops the process: what is on disk is not known.
+Built by node.__main__ (real store, gRPC links) and by the simulation (memory twins). Messages and operations are
+handed in as they arrive; the turn then judges and proposes, ticks the groups, ships appends, writes the shared batch
+and starts a sync in a thread, if none runs. Law 2: an answer leaves after the batch with its effect is written; a
+message that tells of a journalled fact leaves after its sync. A failed write or sync stops the process: what is on
+disk is not known.
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ from replication.messages import Message
 from replication.ports import Store
 from replication.raft import RaftReplica
 from runtime.clock import Clock, HybridClock
+from runtime.logs import get_logger
 from topology.placement import CATALOG_PARTITION
 from wire import catalog_pb2, data_pb2
 
+log = get_logger()
 
 # Operations and messages in one turn from which on a node counts as busy.
 BUSY_ARRIVALS = 4
@@ -161,6 +163,7 @@ class NodeHost:
         """Tell the routers and count."""
         group = self._groups[group_id]
         self.metrics.leader_changes.labels(partition=group_id).inc()
+        log.info("leader_seen", partition=group_id, leader=group.leader_id, term=group.term)
         if group.is_leader:
             self.metrics.elections.labels(partition=group_id).inc()
         for session in self.sessions:

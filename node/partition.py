@@ -1,11 +1,11 @@
 """The leader's side of one partition: judge what arrived, propose it as one log entry, answer when it is committed.
 
-Driven by node.host once a loop turn. Writes are judged against the newest state this leader knows: what is proposed and
-not yet applied (the overlay), else the store. So writes of one item need no lock and many turns can be under way.
+Driven by node.host once a loop turn. Writes are judged against the newest state this leader knows: what is proposed
+and not yet applied (the overlay), else the store. So writes of one item need no lock and many turns can be under way.
 
-Law: a write is answered OK only after commit and apply. An answer that only reads (a strong get, a failed condition) is
-given only when, after its arrival, a quorum confirmed this leader and everything it saw is committed: it rides on an
-entry appended after it, or on a read barrier.
+Law: a write is answered OK only after commit and apply. An answer that only reads (a strong get, a failed condition)
+is given only when, after its arrival, a quorum confirmed this leader and everything it saw is committed: it rides on
+an entry appended after it, or on a read barrier.
 """
 
 from __future__ import annotations

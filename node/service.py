@@ -182,11 +182,12 @@ _HAND_OVER_STEP_S = 0.02
 async def hand_over(host: NodeHost, groups: list[int], target: str | None, within_s: float) -> data_pb2.TransferReply:
     """Transfer `groups` and wait until this node leads none of them, at most `within_s`.
 
-    A transfer that was given up (no follower caught up in time) is started again.
+    Nor longer than any follower might accept: when a whole cluster stops, all refuse. A transfer that was given up (no
+    follower caught up in time) is started again.
     """
     for _ in range(int(within_s / _HAND_OVER_STEP_S)):
         still_led = set(groups) & set(host.led_groups())
-        if not still_led:
+        if all(host.group(group_id).is_wanted_by_nobody for group_id in still_led):
             break
         for group_id in still_led:
             host.start_transfer(group_id, target)

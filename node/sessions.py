@@ -1,7 +1,7 @@
 """The node's side of a router's stream: answers collected in one frame, written when the router can take it.
 
-Created by node.service for every stream, filled by node.partition and node.host. Law: answers of one loop turn leave in
-one message; what is under way is bounded by the operations the router may have in flight.
+Created by node.service for every stream, filled by node.partition and node.host. Law: answers of one loop turn leave
+in one message; what is under way is bounded by the operations the router may have in flight.
 """
 
 from __future__ import annotations

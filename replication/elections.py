@@ -3,8 +3,8 @@
 Between the engine (replication.syncobj) and the log guards (replication.raft). The engine decides who wins; this
 decides who may try and who is heard. Source: Raft dissertation (Ongaro 2014) sections 3.10, 4.2.3, 6.2 and 9.6.
 
-Law: a replica that hears a live leader neither votes nor adopts a candidate's term, so one cut link causes no election;
-and a vote leaves only after the sync that covers it.
+Law: a replica that hears a live leader neither votes nor adopts a candidate's term, so one cut link causes no
+election; and a vote leaves only after the sync that covers it.
 """
 
 from __future__ import annotations
@@ -52,6 +52,8 @@ class ElectingReplica(EngineReplica):
         self._lease_void = False
         # False while the node drains: an invitation to lead would only be handed on again.
         self.accepts_leadership = True
+        # Peers that refused an invitation since they connected.
+        self._refused_by: set[str] = set()
         self._quorum_followers = (len(self._nodes) + 1) // 2
         super().__init__(
             self_id=self_id,
@@ -78,6 +80,7 @@ class ElectingReplica(EngineReplica):
             peer
             for peer, node in self._nodes.items()
             if node in self.connected_nodes
+            and peer not in self._refused_by
             and self.match_index.get(node, 0) == last
             and (target is None or peer == target)
         ]
@@ -187,8 +190,22 @@ class ElectingReplica(EngineReplica):
             self._campaign(forced=False)
 
     def _on_timeout_now(self, node: ReplicaNode, message: Message) -> None:
-        if message.term == self.term and node == self.leader_node and self.accepts_leadership:
+        if message.term != self.term or node != self.leader_node:
+            return
+        if self.accepts_leadership:
             self._campaign(forced=True)
+        else:
+            self._send(node, Message(Kind.TIMEOUT_NOW_REFUSED, self.term), durable=False)
+
+    def _on_timeout_now_refused(self, node: ReplicaNode, message: Message) -> None:
+        if message.term == self.term:
+            self._refused_by.add(node.id)
+
+    @property
+    def is_wanted_by_nobody(self) -> bool:
+        """Whether every follower that is connected refused to lead: a hand-over is pointless."""
+        connected = {node.id for node in self.connected_nodes}
+        return connected <= self._refused_by
 
     # ------------------------------------------------------------------ helpers
     def _send(self, node: ReplicaNode, message: Message, *, durable: bool) -> None:

@@ -1,8 +1,8 @@
 """The log of one group: the engine's journal over the node's shared write batch.
 
 Used by replication.syncobj only; beside it the engine's own MemoryJournal is what it replaces. Nothing here does I/O
-while running: entries and the hard state (term, vote) are collected in the batch that the node writes once a loop turn
-and syncs in a thread. Law: `durable_index` never claims an entry that a finished sync does not cover.
+while running: entries and the hard state (term, vote) are collected in the batch that the node writes once a loop
+turn and syncs in a thread. Law: `durable_index` never claims an entry that a finished sync does not cover.
 
 Records: LOG  `group(4) index(8)` -> `version(1) term(8) payload`
          META `h group(4)` -> `version(1) term(8) vote`; `b group(4)` -> `version(1) index(8) term(8)`: the entry before

@@ -32,6 +32,7 @@ class Kind(enum.IntEnum):
     READ_BARRIER = 11  # `sequence`: the round
     READ_BARRIER_OK = 12
     SNAPSHOT_CHUNK = 13  # of the state at (index, log_term); `sequence` counts chunks, `flag` marks the last
+    TIMEOUT_NOW_REFUSED = 15  # the invited replica is about to stop
     SNAPSHOT_ACK = 14  # `sequence`: chunks received in order; `flag` false: start again
 
 

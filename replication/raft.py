@@ -1,11 +1,9 @@
 """One replica of one Raft group: the guards around the engine.
 
 Created and driven by node.host on its event loop. The follower's side is in append_guard, flow control in progress,
-reads
-in read_barrier, snapshots in snapshot, the engine in syncobj. Added here to the engine: acknowledgements with terms,
-the
-follower guard, pre-vote, leader stickiness, check-quorum, read index, durable acknowledgement, leadership transfer, our
-own snapshots and log truncation.
+reads in read_barrier, snapshots in snapshot, the engine in syncobj. Added here to the engine: acknowledgements with
+terms, the follower guard, pre-vote, leader stickiness, check-quorum, read index, durable acknowledgement, leadership
+transfer, our own snapshots and log truncation.
 
 Law: what a replica says is durable before it is said, is stamped with its term, and is believed only in that term.
 """
@@ -166,6 +164,7 @@ class RaftReplica(ElectingReplica):
         self.enter()
         node = self._nodes[peer]
         self.node_connected(node)
+        self._refused_by.discard(peer)
         self._reset_progress(peer)
 
     def peer_disconnected(self, peer: str) -> None:
@@ -471,6 +470,7 @@ _HANDLERS: dict[Kind, Callable[[RaftReplica, ReplicaNode, Message], None]] = {
     Kind.PRE_VOTE_REQUEST: RaftReplica._on_pre_vote_request,
     Kind.PRE_VOTE_GRANTED: RaftReplica._on_pre_vote_granted,
     Kind.TIMEOUT_NOW: RaftReplica._on_timeout_now,
+    Kind.TIMEOUT_NOW_REFUSED: RaftReplica._on_timeout_now_refused,
     Kind.READ_BARRIER: RaftReplica._on_read_barrier,
     Kind.READ_BARRIER_OK: RaftReplica._on_read_barrier_ok,
     Kind.SNAPSHOT_CHUNK: RaftReplica._on_snapshot_chunk,

@@ -1,9 +1,8 @@
 """Leadership where the placement wants it, and the catalog's first entry.
 
 Runs on every node, started by node.__main__. A leader whose partition prefers another node hands over once that node
-has
-been connected and caught up for a while. Law: a hand-over pauses writes for a moment, so it is rare and never repeated
-in a hurry; it moves nothing while a preferred leader is unwell.
+has been connected and caught up for a while. Law: a hand-over pauses writes for a moment, so it is rare and never
+repeated in a hurry; it moves nothing while a preferred leader is unwell.
 """
 
 from __future__ import annotations

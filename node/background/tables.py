@@ -1,9 +1,8 @@
 """Tables coming and going: turns CREATING into ACTIVE and DELETING into gone.
 
 Runs on every node, started by node.__main__. Every node reports to the catalog's leader which catalog version it and
-its
-routers serve from, and in which partitions it leads the rows of a deleted table are gone. The catalog's leader proposes
-ActivateTable when everything alive serves the table, ForgetTable when every partition dropped it.
+its routers serve from, and in which partitions it leads the rows of a deleted table are gone. The catalog's leader
+proposes ActivateTable when everything alive serves the table, ForgetTable when every partition dropped it.
 
 Law: reports are soft state, repeated until they have had their effect; only log entries decide.
 """

@@ -1,7 +1,8 @@
 """The state of one partition: applies committed entries to the store.
 
 Driven by replication.raft through node.host. Law: apply is total and deterministic (law 1 and rule 4): an entry that
-cannot be read stops the process, every other entry has one effect, and the applied index is written in the same batch.
+cannot be read stops the process, every other entry has one effect, and the applied index is written in the same
+batch.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """Where a group's state lies in the store: the one place that knows the layout.
 
 Used by node.machine and node.partition. DATA `group(4) generation(4)` then the logical key; META `a group(4)` the
-applied
-record. The generation is local to a replica: a snapshot is staged under the next one and becomes current by one META
-write, so a crash leaves either state whole. Logical key: `table id(8) item key`, table 0 holds the machine's own
-records.
+applied record. The generation is local to a replica: a snapshot is staged under the next one and becomes current by
+one META write, so a crash leaves either state whole. Logical key: `table id(8) item key`, table 0 holds the machine's
+own records.
 
 Law: logical keys are equal on all replicas; physical prefixes need not be.
 """

@@ -1,8 +1,8 @@
 """The only place that knows RocksDB: one database a node, three column families, one shared write batch.
 
 Opened by node.__main__, used by node.host on the event loop; `sync` alone runs in a thread (rocksdict holds the
-interpreter lock in get, put and write, and releases it in flush_wal). Law: everything goes through the write-ahead log
-in batch order, so that what survives a crash is always a prefix of the batches.
+interpreter lock in get, put and write, and releases it in flush_wal). Law: everything goes through the write-ahead
+log in batch order, so that what survives a crash is always a prefix of the batches.
 
 Known faults of rocksdict 0.3.29 that shape this module: snapshots are ignored by its iterators, the lower bound sets
 the upper one, and the upper bound dangles. A plain iterator without bounds is a consistent view from its creation.
