@@ -187,7 +187,7 @@ async def hand_over(host: NodeHost, groups: list[int], target: str | None, withi
     """
     for _ in range(int(within_s / _HAND_OVER_STEP_S)):
         still_led = set(groups) & set(host.led_groups())
-        if all(host.group(group_id).is_wanted_by_nobody for group_id in still_led):
+        if all(host.group(group_id).refused_by_all() for group_id in still_led):
             break
         for group_id in still_led:
             host.start_transfer(group_id, target)

@@ -201,8 +201,7 @@ class ElectingReplica(EngineReplica):
         if message.term == self.term:
             self._refused_by.add(node.id)
 
-    @property
-    def is_wanted_by_nobody(self) -> bool:
+    def refused_by_all(self) -> bool:
         """Whether every follower that is connected refused to lead: a hand-over is pointless."""
         connected = {node.id for node in self.connected_nodes}
         return connected <= self._refused_by

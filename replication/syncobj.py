@@ -131,7 +131,8 @@ class EngineReplica(engine.SyncObj):
         self.machine = machine
         self._monotonic = monotonic
         _Time.read = monotonic
-        # The engine's constructor reads every attribute of the object, properties too, before it has set this one.
+        # The engine's constructor reads every property of the object before it has set this one: properties here and in
+        # the subclasses may use only what exists by then.
         self._SyncObj__newAppendEntriesTime = 0.0
         super().__init__(
             ReplicaNode(self_id),
