@@ -111,9 +111,11 @@ def replication_settings(settings: ClusterSettings) -> ReplicationSettings:
 
 def stop_now(error: BaseException) -> None:
     """End the process at once: an invariant broke or the disk failed, and nothing more may be written or said."""
-    log.error("node_stops", reason=str(error), exc_info=error)
-    sys.stderr.flush()
-    os._exit(EXIT_UNSAFE)
+    try:
+        log.error("node_stops", reason=str(error), exc_info=error)
+        sys.stderr.flush()
+    finally:
+        os._exit(EXIT_UNSAFE)
 
 
 class Node:
@@ -176,6 +178,10 @@ class Node:
         if catalog is None:
             return
         stored = {partition.id: tuple(partition.replicas) for partition in catalog.partitions}
+        if catalog.cluster_id != self.start.cluster_id:
+            raise PlacementChanged(
+                f"this data belongs to cluster {catalog.cluster_id}, the folder of the settings to {self.start.cluster_id}"
+            )
         if stored != self.host.settings.partitions:
             raise PlacementChanged(
                 "the nodes or partitions in the settings differ from those this cluster was made with: "

@@ -72,10 +72,13 @@ class NodeService:
         if first is None:
             return
         node_hello = data_pb2.NodeHello(node_id=self._host.settings.node_id, az=self._az, cluster_id=self._cluster_id)
-        yield data_pb2.NodeFrame(hello=node_hello)
         if first.hello.cluster_id != self._cluster_id:
             log.error("router_of_another_cluster", router=first.hello.router_id, cluster=first.hello.cluster_id)
+            # Who is here, but not the id that would open this door.
+            node_hello.cluster_id = "another"
+            yield data_pb2.NodeFrame(hello=node_hello)
             return
+        yield data_pb2.NodeFrame(hello=node_hello)
         session = RouterSession(self._host.session_dirty)
         session.router_id = first.hello.router_id
         log.info("router_connected", router=session.router_id, az=first.hello.az)

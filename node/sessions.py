@@ -7,10 +7,15 @@ in one message; what is under way is bounded by the operations the router may ha
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 
 from node.evaluate import Decision
 from wire import catalog_pb2, data_pb2
+
+
+# Bytes of items in one frame from which on the next answer goes into another one.
+FRAME_ITEM_BYTES_MAX = 1024 * 1024
 
 
 class RouterSession:
@@ -24,8 +29,22 @@ class RouterSession:
         self.ready = asyncio.Event()
         self._frame = data_pb2.NodeFrame()
         self._results = self._frame.results
+        self._frame_bytes = 0
+        self._full_frames: deque[data_pb2.NodeFrame] = deque()
         self._is_dirty = False
         self._note_dirty = note_dirty
+
+    def _add_bytes(self, size: int) -> None:
+        """Items can be 400 KB: a frame that is full is closed, so that none grows beyond what gRPC carries."""
+        self._frame_bytes += size
+        if self._frame_bytes >= FRAME_ITEM_BYTES_MAX:
+            self._full_frames.append(self._frame)
+            self._begin_frame()
+
+    def _begin_frame(self) -> None:
+        self._frame = data_pb2.NodeFrame()
+        self._results = self._frame.results
+        self._frame_bytes = 0
 
     def _touch(self) -> None:
         if not self._is_dirty:
@@ -36,6 +55,8 @@ class RouterSession:
         """Answer one operation without further members."""
         self.in_flight -= 1
         self._results.add(id=operation_id, status=status, item=item)
+        if item:
+            self._add_bytes(len(item))
         if not self._is_dirty:
             self._touch()
 
@@ -56,6 +77,7 @@ class RouterSession:
             old_size=decision.old_size,
             new_size=decision.new_size,
         )
+        self._add_bytes(len(decision.returned))
         self._touch()
 
     def push_catalog(self, catalog: catalog_pb2.Catalog) -> None:
@@ -74,14 +96,10 @@ class RouterSession:
         self.ready.set()
 
     def take_frame(self) -> data_pb2.NodeFrame:
-        """What has been collected; a new frame begins."""
+        """The oldest frame collected, perhaps empty; `ready` stays set while there are more."""
+        if self._full_frames:
+            return self._full_frames.popleft()
         frame = self._frame
-        self._frame = data_pb2.NodeFrame()
-        self._results = self._frame.results
+        self._begin_frame()
         self.ready.clear()
         return frame
-
-    @property
-    def has_frame(self) -> bool:
-        """Whether anything was collected since the last frame."""
-        return bool(self._frame.ByteSize())

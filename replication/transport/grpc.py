@@ -26,6 +26,16 @@ log = get_logger()
 QUEUED_BYTES_MAX = 48 * 1024 * 1024
 # An entry's or chunk's frame stays below gRPC's limit: beyond this a frame is written before more is added.
 _HELLO_TIMEOUT_S = 2.0
+# All the ways in which a stream ends that are the network's or the other process's doing. A writer that wakes between the
+# end of the call and the end of its reader gets InvalidStateError: it must not end the process.
+_BROKEN = (
+    grpc.aio.AioRpcError,
+    grpc.aio.UsageError,
+    asyncio.InvalidStateError,
+    TimeoutError,
+    OSError,
+    EOFError,
+)
 _RECONNECT_DELAY_S = 0.1
 
 
@@ -96,9 +106,11 @@ class PeerLink:
         while True:
             try:
                 await self._connect_and_send()
-            except (grpc.aio.AioRpcError, TimeoutError, ConnectionError) as error:
+            except _BROKEN as error:
                 reason = error.code().name if isinstance(error, grpc.aio.AioRpcError) else type(error).__name__
-                if self.is_up:
+                was_up = self.is_up
+                self._down()
+                if was_up:
                     log.info("peer_link_down", peer=self.peer, reason=reason)
             finally:
                 self._down()
