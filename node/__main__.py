@@ -180,7 +180,8 @@ class Node:
         stored = {partition.id: tuple(partition.replicas) for partition in catalog.partitions}
         if catalog.cluster_id != self.start.cluster_id:
             raise PlacementChanged(
-                f"this data belongs to cluster {catalog.cluster_id}, the folder of the settings to {self.start.cluster_id}"
+                f"this data belongs to cluster {catalog.cluster_id}, "
+                f"the folder of the settings to {self.start.cluster_id}"
             )
         if stored != self.host.settings.partitions:
             raise PlacementChanged(

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from node.evaluate import Decision
 from wire import catalog_pb2, data_pb2
 
-
 # Bytes of items in one frame from which on the next answer goes into another one.
 FRAME_ITEM_BYTES_MAX = 1024 * 1024
 

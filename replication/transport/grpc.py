@@ -24,10 +24,9 @@ log = get_logger()
 
 # Frames wait here while one is being written. A peer that stops reading is cut off rather than buffered for.
 QUEUED_BYTES_MAX = 48 * 1024 * 1024
-# An entry's or chunk's frame stays below gRPC's limit: beyond this a frame is written before more is added.
 _HELLO_TIMEOUT_S = 2.0
-# All the ways in which a stream ends that are the network's or the other process's doing. A writer that wakes between the
-# end of the call and the end of its reader gets InvalidStateError: it must not end the process.
+# All the ways in which a stream ends that are the network's or the other process's doing. A writer that wakes between
+# the end of the call and the end of its reader gets InvalidStateError: it must not end the process.
 _BROKEN = (
     grpc.aio.AioRpcError,
     grpc.aio.UsageError,
