@@ -25,19 +25,20 @@ from prometheus_client import CollectorRegistry, start_http_server
 from node.background.leaders import LeaderDaemon
 from node.background.tables import TableDaemon
 from node.host import HostSettings, NodeHost
+from node.identity import WrongData, claim
 from node.metrics import NodeMetrics
 from node.service import NodeService, hand_over
 from node.storage.rocks import RocksStore, StoreError
 from node.watch import watch_host
 from replication.group import ReplicationSettings
 from replication.syncobj import check_engine
-from replication.transport.grpc import PeerLink, PeerLinks, PeerService
+from replication.transport.grpc import QUEUED_BYTES_MAX, PeerLink, PeerLinks, PeerService
 from runtime import logs
 from runtime.clock import SystemClock
 from runtime.pacing import Pacer
 from runtime.tasks import TaskOwner
 from topology.catalog import bootstrap_catalog
-from topology.settings import ClusterSettings, NodeSettings, SettingsError, load_settings
+from topology.settings import MIB, ClusterSettings, NodeSettings, SettingsError, load_settings
 from wire import replication_pb2, services
 
 log = logs.get_logger()
@@ -45,10 +46,6 @@ log = logs.get_logger()
 TIMER_INTERVAL_S = 0.02
 EXIT_UNSAFE = 1
 EXIT_USAGE = 2
-
-
-class PlacementChanged(Exception):
-    """The settings place replicas elsewhere than the stored catalog does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +93,15 @@ def read_start(arguments: list[str]) -> Start:
 def replication_settings(settings: ClusterSettings) -> ReplicationSettings:
     """The file's milliseconds as the groups' seconds."""
     replication = settings.replication
+    # All groups may have to catch one follower up at once: together they must fit into its link's queue.
+    groups = settings.partitions.count + 1
     return ReplicationSettings(
         election_timeout_min_s=replication.election_timeout_min_ms / 1000,
         election_timeout_max_s=replication.election_timeout_max_ms / 1000,
         heartbeat_s=replication.heartbeat_ms / 1000,
         append_bytes_max=replication.append_bytes_max,
         append_window_entries=replication.append_window_entries,
+        append_window_bytes=max(MIB // 4, min(8 * MIB, QUEUED_BYTES_MAX // (2 * groups))),
         log_entries_kept=replication.log_entries_kept,
         log_bytes_kept=replication.log_bytes_kept,
         snapshot_chunk_bytes=replication.snapshot_chunk_bytes,
@@ -125,6 +125,8 @@ class Node:
         settings, node = start.settings, start.node
         clock = SystemClock()
         catalog = bootstrap_catalog(settings, start.cluster_id)
+        partitions = {partition.id: tuple(partition.replicas) for partition in catalog.partitions}
+        claim(store, node_id=node.id, cluster_id=start.cluster_id, partitions=partitions)
         registry = CollectorRegistry()
         self.metrics = NodeMetrics(registry)
         self.registry = registry
@@ -135,7 +137,7 @@ class Node:
         self.host = NodeHost(
             HostSettings(
                 node_id=node.id,
-                partitions={partition.id: tuple(partition.replicas) for partition in catalog.partitions},
+                partitions=partitions,
                 replication=replication_settings(settings),
                 proposals_in_flight_max=settings.limits.proposals_in_flight_max,
                 durable=settings.durability == "sync",
@@ -148,7 +150,6 @@ class Node:
             metrics=self.metrics,
             stop_process=stop_now,
         )
-        self._check_placement()
         addresses = {other.id: other.address for other in settings.nodes}
         self._add_links(addresses)
         self.leaders = LeaderDaemon(self.host, clock, catalog, lambda peer: self.links.links[peer].is_up)
@@ -171,23 +172,6 @@ class Node:
             count_frame=self.metrics.peer_frames_in.inc,
             broken=stop_now,
         )
-
-    def _check_placement(self) -> None:
-        """The stored catalog decides where replicas live: settings that say otherwise would fork a group."""
-        catalog = self.host.catalog
-        if catalog is None:
-            return
-        stored = {partition.id: tuple(partition.replicas) for partition in catalog.partitions}
-        if catalog.cluster_id != self.start.cluster_id:
-            raise PlacementChanged(
-                f"this data belongs to cluster {catalog.cluster_id}, "
-                f"the folder of the settings to {self.start.cluster_id}"
-            )
-        if stored != self.host.settings.partitions:
-            raise PlacementChanged(
-                "the nodes or partitions in the settings differ from those this cluster was made with: "
-                "put cluster.yaml back as it was, or start with an empty data folder"
-            )
 
     def _add_links(self, addresses: dict[str, str]) -> None:
         node = self.start.node
@@ -235,6 +219,7 @@ class Node:
         self.host.refuse_leadership()
         reply = await hand_over(self.host, self.host.led_groups(), None, settings.timeouts.drain_ms / 1000)
         log.info("node_drained", transferred=reply.transferred, still_leading=list(reply.still_leading))
+        self.host.refuse_held()
         await server.stop(grace=0.2)
         await owner.close()
         metrics_server.shutdown()
@@ -275,8 +260,8 @@ def main() -> None:
 
     try:
         uvloop.run(run())
-    except PlacementChanged as error:
-        log.error("settings_refused", reason=str(error))
+    except WrongData as error:
+        log.error("data_refused", reason=str(error))
         raise SystemExit(EXIT_USAGE) from error
     store.sync()
     store.close()

@@ -9,10 +9,11 @@ disk is not known.
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ParamSpec, Protocol
 
 from node.durability import Durability
 from node.machine.catalog import CatalogPartitionState
@@ -22,7 +23,7 @@ from node.partition import Partition
 from node.sessions import RouterSession
 from replication.group import ReplicationSettings
 from replication.journal import GroupJournal
-from replication.messages import Message
+from replication.messages import Kind, Message
 from replication.ports import Store
 from replication.raft import RaftReplica
 from runtime.clock import Clock, HybridClock
@@ -31,9 +32,27 @@ from topology.placement import CATALOG_PARTITION
 from wire import catalog_pb2, data_pb2
 
 log = get_logger()
+Arguments = ParamSpec("Arguments")
 
 # Operations and messages in one turn from which on a node counts as busy.
 BUSY_ARRIVALS = 4
+# A sync that takes longer than this will not end: the process stops, and its replicas are rebuilt elsewhere or later.
+SYNC_STUCK_S = 30.0
+
+
+def _stops_process(method: Callable[Arguments, None]) -> Callable[Arguments, None]:
+    """A way into the host: a broken invariant or a failing store must stop the process, not only the calling task."""
+
+    @functools.wraps(method)
+    def guarded(*arguments: Arguments.args, **keywords: Arguments.kwargs) -> None:
+        try:
+            method(*arguments, **keywords)
+        except Exception as error:
+            host = arguments[0]
+            assert isinstance(host, NodeHost)
+            host.stop_process(error)
+
+    return guarded
 
 
 class Links(Protocol):
@@ -100,7 +119,7 @@ class NodeHost:
         self._links = links
         self._loop = loop
         self._monotonic = clock.monotonic
-        self._stop_process = stop_process
+        self.stop_process = stop_process
         self._durability: Durability[tuple[str, int, Message]] = Durability()
         self._groups: dict[int, RaftReplica] = {}
         self._states: dict[int, PartitionState] = {}
@@ -111,7 +130,8 @@ class NodeHost:
         self._is_kicked = False
         self._arrivals = 0
         self._arrivals_last_turn = 0
-        self._sync_started_at = 0.0
+        self._sync_started_at: float | None = None
+        self._sync_is_overdue = False
         for group_id, replicas in sorted(settings.partitions.items()):
             if settings.node_id in replicas:
                 self._open_group(group_id, replicas, clock, randomness)
@@ -170,6 +190,7 @@ class NodeHost:
             session.push_leader(group_id, group.leader_id, group.term)
 
     # ------------------------------------------------------------------ arrivals
+    @_stops_process
     def operations_arrived(self, session: RouterSession, operations: list[data_pb2.Operation]) -> None:
         """Take a router's operations."""
         partitions, dirty = self.partitions, self._dirty
@@ -187,15 +208,19 @@ class NodeHost:
         self.metrics.count_operations(counts)
         self._kick()
 
+    @_stops_process
     def message_arrived(self, sender: str, group_id: int, message: Message) -> None:
         """Take one Raft message."""
         group = self._groups.get(group_id)
         if group is not None:
             self._arrivals += 1
             group.receive(sender, message)
-            self._dirty.add(group_id)
-            self._kick()
+            # A read barrier is fully answered by receiving it.
+            if message.kind is not Kind.READ_BARRIER:
+                self._dirty.add(group_id)
+                self._kick()
 
+    @_stops_process
     def peer_connected(self, peer: str) -> None:
         """The stream to `peer` is up."""
         for group_id, group in self._groups.items():
@@ -204,6 +229,7 @@ class NodeHost:
                 self._dirty.add(group_id)
         self._kick()
 
+    @_stops_process
     def peer_disconnected(self, peer: str) -> None:
         """The stream to `peer` is down."""
         for group_id, group in self._groups.items():
@@ -212,6 +238,7 @@ class NodeHost:
                 self._dirty.add(group_id)
         self._kick()
 
+    @_stops_process
     def peer_lost(self, peer: str) -> None:
         """`peer` closed its stream to this node."""
         for group_id, group in self._groups.items():
@@ -220,6 +247,7 @@ class NodeHost:
                 self._dirty.add(group_id)
         self._kick()
 
+    @_stops_process
     def session_opened(self, session: RouterSession) -> None:
         """A router connected: it gets the catalog and all leaders."""
         self.sessions.add(session)
@@ -240,9 +268,11 @@ class NodeHost:
         self._dirty_sessions.append(session)
         self._kick()
 
+    @_stops_process
     def timer(self) -> None:
         """Called every few milliseconds: give a turn to groups whose time has come."""
         now = self._monotonic()
+        self._watch_sync(now)
         for group_id, group in self._groups.items():
             if now > group.next_event_at():
                 self._dirty.add(group_id)
@@ -251,6 +281,20 @@ class NodeHost:
                 self._dirty.add(group_id)
         if self._dirty:
             self._kick()
+
+    def _watch_sync(self, now: float) -> None:
+        """A disk that hangs must not keep leaderships: followers answer heartbeats, but nothing can commit here."""
+        if self._sync_started_at is None:
+            return
+        waited_s = now - self._sync_started_at
+        if waited_s > SYNC_STUCK_S:
+            self.stop_process(TimeoutError(f"a sync has not ended for {waited_s:.0f} s"))
+        elif waited_s > 2 * self.settings.replication.election_timeout_max_s:
+            if not self._sync_is_overdue:
+                log.error("sync_overdue", waited_s=round(waited_s, 1), led=self.led_groups())
+            self._sync_is_overdue = True
+            for group in self._groups.values():
+                group.resign()
 
     # ------------------------------------------------------------------ the catalog
     @property
@@ -295,15 +339,9 @@ class NodeHost:
             else:
                 self._loop.call_soon(self._turn)
 
+    @_stops_process
     def _turn(self) -> None:
         self._is_kicked = False
-        try:
-            self._run_turn()
-        except Exception as error:
-            # A broken invariant or a store that cannot be written: going on could do harm.
-            self._stop_process(error)
-
-    def _run_turn(self) -> None:
         now = self._monotonic()
         self._arrivals_last_turn, self._arrivals = self._arrivals, 0
         dirty, self._dirty = self._dirty, set()
@@ -321,7 +359,7 @@ class NodeHost:
                 partition.try_transfer(now)
                 if partition.end_pause(now):
                     self.wake(group_id)
-            elif partition.has_arrivals and group.is_ready_leader:
+            elif partition.has_arrivals and (group.is_ready_leader or not group.is_leader):
                 self.wake(group_id)
         for group_id in ordered:
             self._states[group_id].flush()
@@ -355,16 +393,21 @@ class NodeHost:
         self._sync_started_at = self._monotonic()
         self._loop.sync_in_thread(self._store.sync, lambda error: self._sync_ended(covered, error))
 
+    @_stops_process
     def _sync_ended(self, covered: dict[int, int], error: BaseException | None) -> None:
         if error is not None:
             # After a failed sync the kernel may have dropped the pages: nothing that follows could be trusted.
-            self._stop_process(error)
+            self.stop_process(error)
             return
-        if self.settings.durable:
+        if self._sync_started_at is not None:
             self.metrics.sync_seconds.observe(self._monotonic() - self._sync_started_at)
+        self._sync_started_at, self._sync_is_overdue = None, False
         for group_id, index in sorted(covered.items()):
-            self._groups[group_id].synced(index)
-            self._dirty.add(group_id)
+            group = self._groups[group_id]
+            group.synced(index)
+            # Only a leader's commit can move by it; what a follower has to say is among the held messages.
+            if group.is_leader:
+                self._dirty.add(group_id)
         for target, group_id, message in self._durability.sync_ended():
             self._links.send(target, group_id, message)
         self._kick()
@@ -379,6 +422,11 @@ class NodeHost:
         """This node is about to stop: nobody may hand it a leadership."""
         for group in self._groups.values():
             group.accepts_leadership = False
+
+    def refuse_held(self) -> None:
+        """The last thing before the process ends: tell routers what was never begun, so that they go elsewhere."""
+        for partition in self.partitions.values():
+            partition.refuse_held()
 
     def led_groups(self) -> list[int]:
         """The groups that this node leads."""

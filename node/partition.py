@@ -19,10 +19,15 @@ from node.sessions import RouterSession
 from replication.outcomes import Outcome
 from replication.raft import RaftReplica
 from runtime.clock import HybridClock
+from runtime.logs import get_logger
 from wire import catalog_pb2, data_pb2, log_pb2
+
+log = get_logger()
 
 # One log entry never grows beyond this by more than one operation: an append must fit into a frame.
 PROPOSAL_BYTES_MAX = 1024 * 1024
+# Bytes of writes that wait for a commit; beyond this new ones are refused as OVERLOADED.
+BYTES_IN_FLIGHT_MAX = 64 * 1024 * 1024
 # How long new writes wait while leadership is being handed over, before this leader goes on.
 TRANSFER_PAUSE_S = 0.5
 
@@ -39,15 +44,20 @@ class Arrived(NamedTuple):
     operation: data_pb2.Operation
 
 
+def _size_of(operation: data_pb2.Operation) -> int:
+    return len(operation.item) + len(operation.expressions)
+
+
 class Proposal:
     """One log entry under way."""
 
-    __slots__ = ("catalog_waiters", "entry", "index", "keys", "readers", "size", "writers")
+    __slots__ = ("arrived_bytes", "catalog_waiters", "entry", "index", "keys", "readers", "size", "writers")
 
     def __init__(self, hybrid_time: int) -> None:
         self.entry = log_pb2.LogEntry(version=LOG_ENTRY_VERSION, hybrid_time=hybrid_time)
         self.index = 0
         self.size = 0
+        self.arrived_bytes = 0
         self.keys: list[bytes] = []
         # Writes that this entry holds; a None decision is a plain OK.
         self.writers: list[tuple[RouterSession, int, Decision | None]] = []
@@ -80,6 +90,7 @@ class Partition:
         self._overlay: dict[bytes, tuple[bytes | None, int]] = {}
         self._proposals: deque[Proposal] = deque()
         self._operations_in_flight = 0
+        self._bytes_in_flight = 0
         self._paused_until = 0.0
         self._transfer_target: str | None = None
         self._invited = False
@@ -99,11 +110,12 @@ class Partition:
         elif kind not in _WRITES:
             session.refuse(operation.id, data_pb2.UNAVAILABLE)
             return False
-        elif self._operations_in_flight >= self._in_flight_max:
+        elif self._operations_in_flight >= self._in_flight_max or self._bytes_in_flight >= BYTES_IN_FLIGHT_MAX:
             session.refuse(operation.id, data_pb2.OVERLOADED)
             return False
         else:
             self._operations_in_flight += 1
+            self._bytes_in_flight += _size_of(operation)
             self._writes.append(Arrived(session, operation))
         return True
 
@@ -138,14 +150,18 @@ class Partition:
 
     def _refuse_all(self) -> None:
         # A leader that has not applied its own no-op yet is not refused work: it is about to be ready.
-        if self.group.is_leader:
-            return
+        if not self.group.is_leader:
+            self.refuse_held()
+
+    def refuse_held(self) -> None:
+        """Say of everything that waits for a turn that nothing happened."""
         leader = self.group.leader_id
         writes, self._writes = self._writes, []
         reads, self._reads = self._reads, []
         self._own_commands.clear()
         self._paused_until = 0.0
         self._operations_in_flight -= len(writes)
+        self._bytes_in_flight -= sum(_size_of(operation) for _, operation in writes)
         for session, operation in (*writes, *reads):
             session.refuse(operation.id, data_pb2.NOT_LEADER, leader)
 
@@ -161,8 +177,16 @@ class Partition:
             if proposal.size >= PROPOSAL_BYTES_MAX:
                 self._append(proposal)
                 proposal = Proposal(self._hybrid_clock.next())
-            self._judge(proposal, session, operation)
+            proposal.arrived_bytes += _size_of(operation)
+            try:
+                self._judge(proposal, session, operation)
+            except Exception as error:
+                # A fault of ours in judging one request must not end the process: its client would carry it to the next
+                # leader. Nothing of it is in the entry, for what can fail comes before.
+                log.error("operation_not_judged", partition=self.group.group_id, exc_info=error)
+                proposal.readers.append((session, operation.id, Decision(data_pb2.UNAVAILABLE)))
         if proposal.is_empty:
+            self._bytes_in_flight -= proposal.arrived_bytes
             self._confirm(proposal.readers)
         else:
             self._append(proposal)
@@ -230,6 +254,7 @@ class Partition:
             if pending is not None and pending[1] == proposal.index:
                 del overlay[key]
         self._operations_in_flight -= len(proposal.writers) + len(proposal.readers) + len(proposal.catalog_waiters)
+        self._bytes_in_flight -= proposal.arrived_bytes
         if outcome is Outcome.COMMITTED:
             self._answer_committed(proposal, result)
             return
@@ -242,8 +267,11 @@ class Partition:
             session.refuse(operation_id, data_pb2.NOT_LEADER, leader)
 
     def _answer_committed(self, proposal: Proposal, result: object) -> None:
-        for session, operation_id, decision in proposal.writers:
-            if decision is None:
+        skipped = result if isinstance(result, frozenset) else frozenset()
+        for position, (session, operation_id, decision) in enumerate(proposal.writers):
+            if position in skipped:
+                session.answer(operation_id, data_pb2.TABLE_GONE)
+            elif decision is None:
                 session.answer(operation_id, OK)
             else:
                 session.answer_write(operation_id, decision)
@@ -301,7 +329,7 @@ class Partition:
     # ------------------------------------------------------------------ handing over
     def start_transfer(self, now: float, target: str | None) -> None:
         """Hold new work and hand leadership to `target` (None: whoever has the whole log) as soon as it is ready."""
-        if self.group.is_leader and now >= self._paused_until:
+        if self.group.is_leader and not self._paused_until:
             self._paused_until = now + TRANSFER_PAUSE_S
             self._transfer_target = target
             self._invited = False

@@ -16,7 +16,7 @@ import grpc.aio
 
 from node.background.tables import TableDaemon
 from node.host import NodeHost
-from node.sessions import RouterSession
+from node.sessions import QUEUED_BYTES_MAX, RouterSession
 from runtime.clock import Clock
 from runtime.logs import get_logger
 from runtime.pacing import Pacer
@@ -121,7 +121,7 @@ class NodeService:
         if not operations:
             return
         self._host.metrics.frame_operations.observe(len(operations))
-        room = self._in_flight_max - session.in_flight
+        room = self._in_flight_max - session.in_flight if session.queued_bytes < QUEUED_BYTES_MAX else 0
         if len(operations) <= room:
             self._host.operations_arrived(session, list(operations))
             return

@@ -15,6 +15,8 @@ from wire import catalog_pb2, data_pb2
 
 # Bytes of items in one frame from which on the next answer goes into another one.
 FRAME_ITEM_BYTES_MAX = 1024 * 1024
+# Bytes of items waiting to be sent from which on a router's further operations are refused as OVERLOADED.
+QUEUED_BYTES_MAX = 32 * 1024 * 1024
 
 
 class RouterSession:
@@ -29,15 +31,18 @@ class RouterSession:
         self._frame = data_pb2.NodeFrame()
         self._results = self._frame.results
         self._frame_bytes = 0
-        self._full_frames: deque[data_pb2.NodeFrame] = deque()
+        # Item bytes that wait for a router that reads slowly.
+        self.queued_bytes = 0
+        self._full_frames: deque[tuple[data_pb2.NodeFrame, int]] = deque()
         self._is_dirty = False
         self._note_dirty = note_dirty
 
     def _add_bytes(self, size: int) -> None:
         """Items can be 400 KB: a frame that is full is closed, so that none grows beyond what gRPC carries."""
         self._frame_bytes += size
+        self.queued_bytes += size
         if self._frame_bytes >= FRAME_ITEM_BYTES_MAX:
-            self._full_frames.append(self._frame)
+            self._full_frames.append((self._frame, self._frame_bytes))
             self._begin_frame()
 
     def _begin_frame(self) -> None:
@@ -97,8 +102,11 @@ class RouterSession:
     def take_frame(self) -> data_pb2.NodeFrame:
         """The oldest frame collected, perhaps empty; `ready` stays set while there are more."""
         if self._full_frames:
-            return self._full_frames.popleft()
+            full_frame, size = self._full_frames.popleft()
+            self.queued_bytes -= size
+            return full_frame
         frame = self._frame
+        self.queued_bytes -= self._frame_bytes
         self._begin_frame()
         self.ready.clear()
         return frame

@@ -12,12 +12,13 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from typing import Any
 
 from replication.group import ReplicationSettings
 from replication.journal import GroupJournal
 from replication.messages import Kind, Message
 from replication.ports import Host, StateMachine
-from replication.syncobj import CANDIDATE, FOLLOWER, EngineReplica, ReplicaNode
+from replication.syncobj import CANDIDATE, FOLLOWER, EngineReplica, RaftInvariantBroken, ReplicaNode
 
 # After a link to the leader broke, the pre-vote starts within this time instead of a full election time-out.
 _LINK_LOST_DELAY_S = (0.02, 0.15)
@@ -54,6 +55,7 @@ class ElectingReplica(EngineReplica):
         self.accepts_leadership = True
         # Peers that refused an invitation since they connected.
         self._refused_by: set[str] = set()
+        self._last_seen: tuple[str | None, int, int] = (None, 0, FOLLOWER)
         self._quorum_followers = (len(self._nodes) + 1) // 2
         super().__init__(
             self_id=self_id,
@@ -140,6 +142,13 @@ class ElectingReplica(EngineReplica):
         if self.election_deadline < 0:
             self.election_deadline = self._monotonic() + self.random_election_timeout()
 
+    def resign(self) -> None:
+        """Give up leadership without a successor: this replica cannot make anything durable."""
+        if self.is_leader:
+            self.enter()
+            self.step_down(self.term)
+            self.report_change()
+
     def step_down(self, term: int) -> None:
         if term > self.term:
             self.adopt_term(term)
@@ -206,6 +215,24 @@ class ElectingReplica(EngineReplica):
         connected = {node.id for node in self.connected_nodes}
         return connected <= self._refused_by
 
+    # ------------------------------------------------------------------ what the engine says
+    def engine_says(self, node: ReplicaNode, message: dict[str, Any]) -> None:
+        """Send the engine's votes; the subclass takes what it says of the log."""
+        kind = message["type"]
+        if kind == "request_vote":
+            request = Message(
+                Kind.VOTE_REQUEST,
+                message["term"],
+                index=message["last_log_index"],
+                log_term=message["last_log_term"],
+                flag=self._forced_election,
+            )
+            self._send(node, request, durable=True)
+        elif kind == "response_vote":
+            self._send(node, Message(Kind.VOTE_GRANTED, message["term"]), durable=True)
+        else:
+            raise RaftInvariantBroken(f"group {self.group_id}: unexpected engine message {kind}")
+
     # ------------------------------------------------------------------ helpers
     def _send(self, node: ReplicaNode, message: Message, *, durable: bool) -> None:
         self._host.send(self.group_id, node.id, message, durable=durable)
@@ -214,3 +241,10 @@ class ElectingReplica(EngineReplica):
         """Seconds between the configured bounds."""
         low, high = self._settings.election_timeout_min_s, self._settings.election_timeout_max_s
         return low + (high - low) * self._random.random()
+
+    def report_change(self) -> None:
+        """Tell the host when leader, term or role are not what they were."""
+        seen = (self.leader_id, self.term, self.role)
+        if seen != self._last_seen:
+            self._last_seen = seen
+            self._host.leadership_changed(self.group_id)

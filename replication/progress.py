@@ -68,6 +68,17 @@ class Progress:
             return max(self.acknowledged_index, index) + 1
         return max(next_index, self.acknowledged_index + 1)
 
+    def lost_entries(self, index: int, next_index: int) -> bool:
+        """Whether a rejection answers the probe under way and denies what was acknowledged before.
+
+        The follower's disk was replaced, or lost what it had only written.
+        """
+        return self.probing and self.probe_outstanding and 0 < index == next_index - 1 <= self.acknowledged_index
+
+    def restart_from(self, hint: int) -> None:
+        """Send again from `hint`; what was committed by the lost copies stays committed."""
+        self.acknowledged_index = max(0, hint - 1)
+
     def rejected(self, index: int, hint: int, next_index: int) -> int | None:
         """The follower lacks `index`; returns the next index to try, or None for a stale or empty rejection."""
         if index == 0 or index <= self.acknowledged_index:

@@ -10,6 +10,7 @@ Law: what a replica says is durable before it is said, is stamped with its term,
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from typing import Any
@@ -22,12 +23,15 @@ from replication.messages import Kind, Message
 from replication.outcomes import Outcome
 from replication.ports import Host, StateMachine
 from replication.progress import Progress, next_append
-from replication.read_barrier import ReadBarriers
+from replication.read_barrier import ReadBarriers, lease_end
 from replication.snapshot import SnapshotReceiver, SnapshotSenders
 from replication.syncobj import CANDIDATE, FOLLOWER, LEADER, SUCCESS, RaftInvariantBroken, ReplicaNode
+from replication.truncation import entries_to_drop, times_over
+from runtime.logs import get_logger
 
 _ROLE_NAMES = {FOLLOWER: "follower", CANDIDATE: "candidate", LEADER: "leader"}
 NEARLY_CAUGHT_UP_ENTRIES = 256
+log = get_logger()
 
 
 class RaftReplica(ElectingReplica):
@@ -51,7 +55,8 @@ class RaftReplica(ElectingReplica):
         self._barriers = ReadBarriers()
         self._receiver = SnapshotReceiver(machine)
         self._senders = SnapshotSenders(machine, settings)
-        self._last_seen: tuple[str | None, int, int] = (None, 0, FOLLOWER)
+        later = [peer for peer in sorted(peer_ids) if peer > self_id]
+        earlier = [peer for peer in sorted(peer_ids) if peer < self_id]
         super().__init__(
             group_id=group_id,
             self_id=self_id,
@@ -63,6 +68,7 @@ class RaftReplica(ElectingReplica):
             randomness=randomness,
             settings=settings,
         )
+        self._ring = [self._nodes[peer] for peer in later + earlier]
 
     # ------------------------------------------------------------------ what the node reads
     def status(self) -> GroupStatus:
@@ -102,7 +108,7 @@ class RaftReplica(ElectingReplica):
         """Confirm leadership for a read that arrived before this call."""
         if not self.is_ready_leader:
             callback(None)
-        elif self._lease_valid():
+        elif self._settings.read_lease and not self._lease_void and self._lease_end() > self._monotonic():
             callback(self.commit_index)
         else:
             self._barriers.add(self.commit_index, callback)
@@ -113,6 +119,10 @@ class RaftReplica(ElectingReplica):
         if progress is None or not self.is_leader or progress.probing:
             return False
         return self.journal.last_index - progress.acknowledged_index <= NEARLY_CAUGHT_UP_ENTRIES
+
+    def _lease_end(self) -> float:
+        echoes = [progress.echoed_sent_at for progress in self._progress.values()]
+        return lease_end(echoes, self._quorum_followers, self._settings.election_timeout_min_s)
 
     # ------------------------------------------------------------------ time
     def tick(self) -> None:
@@ -127,7 +137,7 @@ class RaftReplica(ElectingReplica):
         self.run_engine()
         if was_leader and not self.is_leader:
             self.step_down(self.term)
-        self._report_change()
+        self.report_change()
 
     def ship(self) -> None:
         """Send what was proposed and the read round, after a tick."""
@@ -138,7 +148,9 @@ class RaftReplica(ElectingReplica):
         for node in self._nodes.values():
             if self.next_index[node] <= last:
                 self._send_appends(node, now, heartbeat=False)
-        self._send_read_round(self._barriers.start_round())
+        round_number = self._barriers.start_round()
+        if round_number is not None:
+            self._send_read_round(round_number, self._barrier_targets(now))
 
     def batch_written(self) -> None:
         """The shared batch is written: the store now shows exactly what is applied, so snapshots may start."""
@@ -190,6 +202,10 @@ class RaftReplica(ElectingReplica):
         if self.is_leader and term == self.term:
             raise RaftInvariantBroken(f"group {self.group_id}: {node.id} also leads term {term}")
         was_leader = self.is_leader
+        if term == self.term and not message.entries:
+            # Alive, but no statement about the log: the answer proper may wait for a sync, and a slow disk must not
+            # depose the leader. With a new term there is something to make durable first.
+            self._send(node, Message(Kind.APPEND_REJECTED, term, sent_at=message.sent_at), durable=False)
         self._follow(message)
         if message.kind is Kind.HEARTBEAT:
             self._refresh_leader(node, term, commit_index=0)
@@ -205,6 +221,9 @@ class RaftReplica(ElectingReplica):
             self.journal.entries, self.commit_index, message.index, message.log_term, message.entries
         )
         if verdict.action is Action.APPEND:
+            if self._receiver.is_active:
+                # The log reaches again: what was staged is of no use any more.
+                self._receiver.abort()
             self.to_engine(
                 node,
                 {
@@ -259,6 +278,9 @@ class RaftReplica(ElectingReplica):
             if next_index[node] <= self.journal.last_index:
                 self._send_appends(node, now, heartbeat=False)
         else:
+            if progress.lost_entries(message.index, next_index[node]):
+                log.error("replica_lost_entries", partition=self.group_id, replica=node.id, hint=message.sequence)
+                progress.restart_from(message.sequence)
             retry_at = progress.rejected(message.index, message.sequence, next_index[node])
             if retry_at is not None:
                 next_index[node] = retry_at
@@ -342,22 +364,11 @@ class RaftReplica(ElectingReplica):
                 raise RaftInvariantBroken(f"group {self.group_id}: the engine rejects what the guard passed: {message}")
             answer = Message(Kind.APPEND_OK, self.term, index=message["next_node_idx"] - 1, sent_at=self._sent_at_echo)
             self._send(node, answer, durable=True)
-        elif kind == "request_vote":
-            request = Message(
-                Kind.VOTE_REQUEST,
-                message["term"],
-                index=message["last_log_index"],
-                log_term=message["last_log_term"],
-                flag=self._forced_election,
-            )
-            self._send(node, request, durable=True)
-        elif kind == "response_vote":
-            self._send(node, Message(Kind.VOTE_GRANTED, message["term"]), durable=True)
         else:
-            raise RaftInvariantBroken(f"group {self.group_id}: unexpected engine message {kind}")
+            super().engine_says(node, message)
 
     def leadership_begins(self) -> None:
-        """Every follower is probed before entries are streamed to it."""
+        """Every follower is probed first."""
         self._progress = {peer: Progress() for peer in self._nodes}
         self._lease_void = False
 
@@ -369,23 +380,37 @@ class RaftReplica(ElectingReplica):
         self.heartbeat_due = (now // interval + 1) * interval
         for node in self._nodes.values():
             self._send_appends(node, now, heartbeat=True)
-        self._send_read_round(self._barriers.resend_round())
+        round_number = self._barriers.resend_round()
+        if round_number is not None:
+            self._send_read_round(round_number, list(self._nodes.values()))
 
     def truncate_log(self) -> None:
-        """Cut the log behind what all replicas have when it is long, behind what is applied when it is too long.
-
-        The applied entries are in the store's write-ahead log before the truncation is: both go in order of batches.
-        """
-        journal, settings = self.journal, self._settings
-        entries_over = len(journal) / settings.log_entries_kept
-        over = max(entries_over, journal.payload_bytes / settings.log_bytes_kept)
+        """Cut a log that is too long. The applied entries are in the store's write-ahead log before the cut is."""
+        journal = self.journal
+        over = times_over(len(journal), journal.payload_bytes, self._settings)
         if over <= 1:
             return
-        floor = self.applied_index
-        if self.is_leader and over <= 2:
-            floor = min([progress.acknowledged_index for progress in self._progress.values()] + [floor])
-        # Keep a quarter, so that a replica that missed a moment catches up from the log.
-        position = min(floor - journal.first_index, len(journal) * 3 // 4)
+        present: list[int] = []
+        absent: list[int] = []
+        if self.is_leader:
+            now = self._monotonic()
+            for peer, progress in self._progress.items():
+                snapshot_index = self._senders.index_of(peer)
+                heard_s = now - self.last_response.get(self._nodes[peer], -math.inf)
+                if snapshot_index is not None:
+                    present.append(snapshot_index)
+                elif heard_s < self._settings.election_timeout_max_s:
+                    present.append(progress.acknowledged_index)
+                else:
+                    absent.append(progress.acknowledged_index)
+        position = entries_to_drop(
+            entries=len(journal),
+            first_index=journal.first_index,
+            applied_index=self.applied_index,
+            over=over,
+            absent=absent,
+            present=present,
+        )
         if position > 0:
             journal.deleteEntriesTo(position)
 
@@ -429,10 +454,22 @@ class RaftReplica(ElectingReplica):
                 durable=False,
             )
 
-    def _send_read_round(self, round_number: int | None) -> None:
-        if round_number is None:
-            return
-        for node in self._nodes.values():
+    def _barrier_targets(self, now: float) -> list[ReplicaNode]:
+        """Whom a read round is sent to: one follower that answers is enough, the heartbeat repeats it to all.
+
+        The next one in the ring of node ids, so that all groups of a node ask the same and their messages share frames.
+        """
+        fresh = [
+            node
+            for node in self._ring
+            if now - self.last_response.get(node, -math.inf) < 2 * self._settings.heartbeat_s
+        ]
+        if self._quorum_followers == 1 and fresh:
+            return fresh[:1]
+        return self._ring
+
+    def _send_read_round(self, round_number: int, targets: list[ReplicaNode]) -> None:
+        for node in targets:
             self._send(node, Message(Kind.READ_BARRIER, self.term, sequence=round_number), durable=False)
 
     def _reset_progress(self, peer: str) -> None:
@@ -443,20 +480,6 @@ class RaftReplica(ElectingReplica):
             progress.probe()
             next_index = min(self.next_index[node], self.journal.last_index + 1)
             self.next_index[node] = max(progress.acknowledged_index + 1, next_index)
-
-    def _lease_valid(self) -> bool:
-        """A quorum echoed a send time less than a time-out ago: nobody else is elected (dissertation 6.4.1)."""
-        if not self._settings.read_lease or self._lease_void:
-            return False
-        echoes = sorted((progress.echoed_sent_at for progress in self._progress.values()), reverse=True)
-        # A fifth of the time-out is kept back for clocks that run at different rates.
-        return self._monotonic() < echoes[self._quorum_followers - 1] + self._settings.election_timeout_min_s * 0.8
-
-    def _report_change(self) -> None:
-        seen = (self.leader_id, self.term, self.role)
-        if seen != self._last_seen:
-            self._last_seen = seen
-            self._host.leadership_changed(self.group_id)
 
 
 _HANDLERS: dict[Kind, Callable[[RaftReplica, ReplicaNode, Message], None]] = {

@@ -7,8 +7,19 @@ only by a round that started after the read arrived.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 from replication.group import ReadCallback
+
+
+def lease_end(echoed_sent_at: Sequence[float], followers_needed: int, election_timeout_min_s: float) -> float:
+    """Until when nobody else can be elected, by this leader's clock (dissertation 6.4.1).
+
+    `echoed_sent_at`: for each follower the newest send time it echoed; it stays loyal for a time-out from then.
+    """
+    newest_first = sorted(echoed_sent_at, reverse=True)
+    # A fifth of the time-out is kept back for clocks that run at different rates.
+    return newest_first[followers_needed - 1] + election_timeout_min_s * 0.8
 
 
 class ReadBarriers:

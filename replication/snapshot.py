@@ -118,6 +118,11 @@ class SnapshotSenders:
             )
         return peers
 
+    def index_of(self, peer: str) -> int | None:
+        """The index of the snapshot on its way to `peer`."""
+        sender = self._senders.get(peer)
+        return sender.index if sender is not None else None
+
     def next_messages(self, peer: str, term: int) -> list[Message]:
         """Chunks for `peer` that its window allows now."""
         sender = self._senders.get(peer)

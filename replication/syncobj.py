@@ -47,9 +47,13 @@ def check_engine() -> None:
 
 
 class _Time:
-    """The clock of the replica that runs now: the engine reads time through a module global."""
+    """The time of the replica that runs now: the engine reads it through a module global.
 
-    read: Callable[[], float] = staticmethod(lambda: 0.0)
+    It stands still while a replica works: were it read twice, an election could fall due between the look before the
+    pre-vote and the engine's own, and the engine would campaign without asking.
+    """
+
+    now = 0.0
 
 
 class _NullPoller:
@@ -89,7 +93,7 @@ class _EngineTransport(Transport):
 
 
 _POLLER = _NullPoller()
-engine.monotonicTime = lambda: _Time.read()
+engine.monotonicTime = lambda: _Time.now
 engine.createPoller = lambda _: _POLLER
 # The journal travels through the configuration's file name: the engine has no other way in.
 engine.createJournal = lambda journal_file: journal_file
@@ -130,7 +134,7 @@ class EngineReplica(engine.SyncObj):
         self.journal = journal
         self.machine = machine
         self._monotonic = monotonic
-        _Time.read = monotonic
+        _Time.now = monotonic()
         # The engine's constructor reads every property of the object before it has set this one: properties here and in
         # the subclasses may use only what exists by then.
         self._SyncObj__newAppendEntriesTime = 0.0
@@ -246,9 +250,9 @@ class EngineReplica(engine.SyncObj):
         self._SyncObj__newAppendEntriesTime = due
 
     def enter(self) -> float:
-        """Make this replica's clock the engine's; returns the time. Every way in begins with this."""
-        _Time.read = self._monotonic
-        return self._monotonic()
+        """Make this replica's time the engine's and return it. Every way in begins with this."""
+        _Time.now = now = self._monotonic()
+        return now
 
     def run_engine(self) -> None:
         """One step of the engine: elections that are due, commit, apply, heartbeats."""
@@ -303,7 +307,10 @@ class EngineReplica(engine.SyncObj):
         """The engine won an election; called before the first heartbeat."""
         raise NotImplementedError
 
-    # ------------------------------------------------------------------ overridden private methods of the engine
+    # ------------------------------------------------------------------ overridden methods of the engine
+    def _checkCommandsToApply(self) -> None:
+        """The engine's command queue is never used: see append_own."""
+
     def _SyncObj__generateRaftTimeout(self) -> float:
         return self.random_election_timeout()
 

@@ -41,6 +41,9 @@ SERVER_OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.max_receive_message_length", FRAME_BYTES_MAX),
     # Two processes on one port would each get half of the connections: refuse the second.
     ("grpc.so_reuseport", 0),
+    # A router or node that vanished without closing must not be counted as connected for hours.
+    ("grpc.keepalive_time_ms", 2000),
+    ("grpc.keepalive_timeout_ms", 2000),
     ("grpc.http2.min_ping_interval_without_data_ms", 500),
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.keepalive_permit_without_calls", 1),

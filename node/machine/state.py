@@ -15,6 +15,7 @@ from runtime.clock import HybridClock
 from wire import log_pb2
 
 LOG_ENTRY_VERSION = 1
+_DATA = Family.DATA
 
 
 class UnreadableEntry(Exception):
@@ -75,23 +76,26 @@ class PartitionState:
         return self._apply_entry(entry)
 
     def _apply_entry(self, entry: log_pb2.LogEntry) -> object:
+        """Returns the positions of mutations without effect as a frozenset, None when there are none."""
         store, prefix, dropped = self._store, self._prefix, self.dropped_tables
-        for mutation in entry.mutations:
+        skipped: set[int] = set()
+        for position, mutation in enumerate(entry.mutations):
             table_id = mutation.table_id
             # A write that lost the race against DropTable must not bring a row of a dead table back.
             if dropped and table_id in dropped:
+                skipped.add(position)
                 continue
             key = prefix + table_id.to_bytes(8, "big") + mutation.key
             if mutation.deleted:
-                store.delete(Family.DATA, key)
+                store.delete(_DATA, key)
             else:
-                store.put(Family.DATA, key, mutation.item)
+                store.put(_DATA, key, mutation.item)
         for drop in entry.drop_tables:
             start, end = keyspace.table_range(drop.table_id)
             store.delete_range(Family.DATA, prefix + start, prefix + end)
             store.put(Family.DATA, prefix + keyspace.dropped_table_key(drop.table_id), b"")
             dropped.add(drop.table_id)
-        return None
+        return frozenset(skipped) if skipped else None
 
     def note_applied(self, index: int) -> None:
         """An entry without effect."""

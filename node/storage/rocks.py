@@ -30,6 +30,8 @@ def _options(memtable_bytes: int, cache: rocksdict.Cache, wal_recycle_files: int
     options.create_if_missing(True)
     options.create_missing_column_families(True)
     options.set_write_buffer_size(memtable_bytes)
+    # Two more memtables than the default: a write that waits for a flush would hold up the whole event loop.
+    options.set_max_write_buffer_number(4)
     options.set_recycle_log_file_num(wal_recycle_files)
     # Bounds both the log files on disk and the time of a restart.
     options.set_max_total_wal_size(memtable_bytes * 4)

@@ -228,12 +228,13 @@ class PeerService:
             return
         hello = first.hello
         reason = self._refusal(hello)
-        seen_epoch = self._epochs.get(hello.node_id, 0)
-        yield replication_pb2.PeerAck(accepted=not reason, reason=reason, epoch=seen_epoch)
-        if reason:
-            return
         sender, epoch = hello.node_id, hello.epoch
+        if reason:
+            yield replication_pb2.PeerAck(accepted=False, reason=reason, epoch=self._epochs.get(sender, 0))
+            return
+        # Before anything is awaited: of two connections that arrive together, the newer one must win.
         self._epochs[sender] = epoch
+        yield replication_pb2.PeerAck(accepted=True, epoch=epoch)
         try:
             async for frame in frames:
                 if self._epochs[sender] != epoch:
