@@ -55,8 +55,6 @@ class RaftReplica(ElectingReplica):
         self._barriers = ReadBarriers()
         self._receiver = SnapshotReceiver(machine)
         self._senders = SnapshotSenders(machine, settings)
-        later = [peer for peer in sorted(peer_ids) if peer > self_id]
-        earlier = [peer for peer in sorted(peer_ids) if peer < self_id]
         super().__init__(
             group_id=group_id,
             self_id=self_id,
@@ -68,7 +66,8 @@ class RaftReplica(ElectingReplica):
             randomness=randomness,
             settings=settings,
         )
-        self._ring = [self._nodes[peer] for peer in later + earlier]
+        ring = sorted(peer_ids, key=lambda peer: (peer < self_id, peer))
+        self._ring = [self._nodes[peer] for peer in ring]
 
     # ------------------------------------------------------------------ what the node reads
     def status(self) -> GroupStatus:
