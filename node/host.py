@@ -410,7 +410,8 @@ class NodeHost:
                 self._dirty.add(group_id)
         for target, group_id, message in self._durability.sync_ended():
             self._links.send(target, group_id, message)
-        self._kick()
+        if self._dirty or self._durability.must_hold:
+            self._kick()
 
     # ------------------------------------------------------------------ for people
     def start_transfer(self, group_id: int, target: str | None) -> None:
