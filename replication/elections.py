@@ -150,6 +150,7 @@ class ElectingReplica(EngineReplica):
             self.report_change()
 
     def step_down(self, term: int) -> None:
+        """Follow from now on, in `term` if it is newer."""
         if term > self.term:
             self.adopt_term(term)
         if self.role != FOLLOWER:

@@ -29,6 +29,7 @@ def generate(target: Path) -> None:
 
 
 def main() -> None:
+    """Write the stubs into wire/, or with `--check` exit with status 1 when those there are not what proto/ says."""
     if "--check" not in sys.argv:
         generate(ROOT / "wire")
         return

@@ -44,20 +44,11 @@ class NodeProbe:
 
     def __init__(self, nodes: Sequence[NodeSettings], cluster_id: str) -> None:
         self._cluster_id = cluster_id
-        self._channels = {
-            node.id: grpc.insecure_channel(
-                join_address(reachable_host(node.host), node.port), options=list(CHANNEL_OPTIONS)
-            )
-            for node in nodes
-        }
-        self._calls = {
-            node_id: channel.unary_unary(
-                ADMIN_STATUS,
-                request_serializer=pb.StatusRequest.SerializeToString,
-                response_deserializer=pb.NodeStatus.FromString,
-            )
-            for node_id, channel in self._channels.items()
-        }
+        self._addresses = {node.id: join_address(reachable_host(node.host), node.port) for node in nodes}
+        self._channels: dict[str, grpc.Channel] = {}
+        self._calls: dict[str, Any] = {}
+        for node_id in self._addresses:
+            self._open(node_id)
 
     def __enter__(self) -> NodeProbe:
         return self
@@ -65,6 +56,15 @@ class NodeProbe:
     def __exit__(self, *_: object) -> None:
         for channel in self._channels.values():
             channel.close()
+
+    def _open(self, node_id: str) -> None:
+        channel = grpc.insecure_channel(self._addresses[node_id], options=list(CHANNEL_OPTIONS))
+        self._channels[node_id] = channel
+        self._calls[node_id] = channel.unary_unary(
+            ADMIN_STATUS,
+            request_serializer=pb.StatusRequest.SerializeToString,
+            response_deserializer=pb.NodeStatus.FromString,
+        )
 
     def ask(self, timeout_s: float = PROBE_TIMEOUT_S) -> list[NodeAnswer]:
         """One answer for each node, in the order of the settings."""
@@ -75,6 +75,11 @@ class NodeProbe:
         try:
             status: pb.NodeStatus = future.result()
         except grpc.RpcError:
+            if future.code() == grpc.StatusCode.UNAVAILABLE:
+                # gRPC looks after a channel without calls under way every five seconds only: a node that has just
+                # started would go unnoticed for so long. A new channel connects with its first call.
+                self._channels[node_id].close()
+                self._open(node_id)
             return NodeAnswer(node_id, None, _reason(future.code(), future.details() or ""))
         except grpc.FutureCancelledError:
             return NodeAnswer(node_id, None, "the call was cancelled")
