@@ -1,0 +1,1 @@
+"""A seeded cluster in virtual time: see OVERVIEW.md."""

@@ -1,0 +1,143 @@
+"""What must hold in every moment of a run, whatever the faults: Raft's safety properties, seen from outside.
+
+Told by simulation.network of every message and by simulation.process of every turn. Law: it looks and never touches;
+what it remembers outlives crashes, because promises do. Source of the properties: Ongaro and Ousterhout, "In Search of
+an Understandable Consensus Algorithm" (2014), figure 3.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+from node.host import NodeHost
+from node.storage import keyspace
+from node.storage.memory import MemoryStore
+from replication.messages import Kind, Message
+from replication.ports import Family
+from replication.raft import RaftReplica
+from simulation.knobs import GROUPS
+from simulation.world import World
+
+
+class Checks:
+    """The memory of one run."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        # (group, term) -> the only leader it may have.
+        self._leaders: dict[tuple[int, int], str] = {}
+        # (group, term, voter) -> whom it voted for.
+        self._votes: dict[tuple[int, int, str], str] = {}
+        # (group, index) -> (term, checksum) of the entry that some replica held to be committed.
+        self._committed: dict[tuple[int, int], tuple[int, int]] = {}
+        # The same key -> a term by which it was committed: a leader of that term or a later one must have it.
+        self._committed_by: dict[tuple[int, int], int] = {}
+        self._last_committed = dict.fromkeys(GROUPS, 1)
+        # (group, applied index) -> checksum of the state.
+        self._states: dict[tuple[int, int], int] = {}
+        # (node, group) -> (applied, commit, last, term, role) as of its last turn.
+        self._seen: dict[tuple[str, int], tuple[int, int, int, int, int]] = {}
+        self._commit_checked: dict[tuple[str, int], int] = {}
+        self.elections = 0
+        self.snapshots = 0
+
+    # ------------------------------------------------------------------ messages
+    def message_sent(self, source: str, target: str, group_id: int, message: Message) -> None:
+        """A vote that leaves a node is a promise for its whole life."""
+        if message.kind is Kind.VOTE_GRANTED:
+            self._vote(group_id, message.term, source, target)
+        elif message.kind is Kind.VOTE_REQUEST:
+            self._vote(group_id, message.term, source, source)
+        elif message.kind is Kind.SNAPSHOT_CHUNK and message.flag:
+            self.snapshots += 1
+
+    def _vote(self, group_id: int, term: int, voter: str, candidate: str) -> None:
+        first = self._votes.setdefault((group_id, term, voter), candidate)
+        if first != candidate:
+            raise self._world.violation(
+                f"group {group_id}: {voter} voted for {first} and for {candidate} in term {term}"
+            )
+
+    # ------------------------------------------------------------------ turns
+    def process_starts(self, node_id: str) -> None:
+        """Look at the whole log of a new process again."""
+        for group_id in GROUPS:
+            self._commit_checked.pop((node_id, group_id), None)
+            self._seen.pop((node_id, group_id), None)
+
+    def turn_ended(self, node_id: str, host: NodeHost, store: MemoryStore) -> None:
+        """Check every replica of a node that changed since its last turn."""
+        for group_id in GROUPS:
+            replica = host.group(group_id)
+            journal = replica.journal
+            seen = (replica.applied_index, replica.commit_index, journal.last_index, replica.term, replica.role)
+            before = self._seen.get((node_id, group_id))
+            if seen == before:
+                continue
+            self._seen[node_id, group_id] = seen
+            name = f"group {group_id} on {node_id}"
+            self._check_order(name, journal.first_index, seen, before)
+            self._check_committed(node_id, group_id, replica)
+            if replica.is_leader:
+                self._check_leader(name, group_id, node_id, replica)
+            if before is None or before[0] != seen[0]:
+                self._check_state(name, group_id, store)
+
+    def _check_order(
+        self, name: str, first: int, seen: tuple[int, int, int, int, int], before: tuple[int, int, int, int, int] | None
+    ) -> None:
+        applied, commit, last, term, _ = seen
+        if not first <= applied <= commit <= last:
+            raise self._world.violation(f"{name}: first {first}, applied {applied}, commit {commit}, last {last}")
+        if before is not None and (applied < before[0] or commit < before[1] or term < before[3]):
+            raise self._world.violation(f"{name} went back: {before} then {seen}")
+
+    def _check_committed(self, node_id: str, group_id: int, replica: RaftReplica) -> None:
+        """State Machine Safety and Log Matching: all agree on every committed entry."""
+        entries = replica.journal.entries
+        first, commit = entries[0][1], replica.commit_index
+        start = max(first, self._commit_checked.get((node_id, group_id), 0)) + 1
+        for payload, index, term in entries[start - first : commit + 1 - first]:
+            mark = (term, zlib.crc32(payload))
+            agreed = self._committed.setdefault((group_id, index), mark)
+            if agreed != mark:
+                raise self._world.violation(
+                    f"group {group_id}: {node_id} committed {mark} at index {index}, where {agreed} was committed"
+                )
+            self._committed_by.setdefault((group_id, index), replica.term)
+        self._commit_checked[node_id, group_id] = max(commit, first)
+        self._last_committed[group_id] = max(self._last_committed[group_id], commit)
+
+    def _check_leader(self, name: str, group_id: int, node_id: str, replica: RaftReplica) -> None:
+        """Election Safety and, once a term, Leader Completeness."""
+        term = replica.term
+        leader = self._leaders.get((group_id, term))
+        if leader == node_id:
+            return
+        if leader is not None:
+            raise self._world.violation(f"{name} leads term {term}, and so does {leader}")
+        self._leaders[group_id, term] = node_id
+        self.elections += 1
+        entries = replica.journal.entries
+        first, last = entries[0][1], entries[-1][1]
+        for index in range(first + 1, self._last_committed[group_id] + 1):
+            agreed = self._committed.get((group_id, index))
+            if agreed is None or self._committed_by[group_id, index] > term:
+                # A candidate that was asleep may win a term that is over: it cannot commit anything.
+                continue
+            own = (entries[index - first][2], zlib.crc32(entries[index - first][0])) if index <= last else None
+            if own != agreed:
+                raise self._world.violation(f"{name} leads term {term} without committed entry {index}: has {own}")
+
+    def _check_state(self, name: str, group_id: int, store: MemoryStore) -> None:
+        """Replicas that applied the same prefix show the same state, whatever crashes and snapshots lie between."""
+        applied = keyspace.decode_applied(store.get(Family.META, keyspace.applied_key(group_id)))
+        start, end = keyspace.generation_range(group_id, applied.generation)
+        checksum = zlib.crc32(applied.hybrid_time.to_bytes(8, "big"))
+        for key, value in store.scan(Family.DATA, start, end):
+            checksum = zlib.crc32(value, zlib.crc32(key[len(start) :], checksum))
+        agreed = self._states.setdefault((group_id, applied.applied_index), checksum)
+        if agreed != checksum:
+            raise self._world.violation(
+                f"{name}: another state than elsewhere at applied index {applied.applied_index}"
+            )

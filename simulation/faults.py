@@ -1,0 +1,129 @@
+"""Breaks things on purpose, at random moments, in the ways the seed chose.
+
+Created by simulation.run, acts on machines and the network. Law: every fault ends by itself or by `stop`, and none goes
+beyond the model: a synced batch is never taken back, a stream never reorders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from simulation.knobs import GROUPS, NODES, Fault, Knobs
+from simulation.network import Network
+from simulation.process import Machine
+from simulation.world import World
+
+AFTER_TRANSFER_S = (0.0, 0.02)
+
+
+class Faults:
+    """The one who breaks things."""
+
+    def __init__(self, world: World, machines: dict[str, Machine], network: Network, knobs: Knobs) -> None:
+        self.counts: dict[str, int] = {}
+        self._world = world
+        self._machines = machines
+        self._network = network
+        self._knobs = knobs
+        self._randomness = world.random_stream("faults")
+        self._is_stopped = False
+        self._actions: dict[Fault, Callable[[], None]] = {
+            Fault.KILL: lambda: self._victim().crash(power_loss=False),
+            Fault.POWER_LOSS: lambda: self._victim().crash(power_loss=True),
+            Fault.BLACKOUT: self._blackout,
+            Fault.PAUSE: self._pause,
+            Fault.RESET: lambda: self._network.reset(*self._pair()),
+            Fault.CUT: lambda: self._network.cut(*self._pair(), self._randomness.uniform(0.1, 3.0)),
+            Fault.ISOLATE: self._isolate,
+            Fault.SLOW_LINK: self._slow_link,
+            Fault.SLOW_SYNC: self._slow_sync,
+            Fault.FAILED_SYNC: self._fail_sync,
+            Fault.TRANSFER: self._transfer,
+        }
+
+    def begin(self) -> None:
+        """Break something soon, and again and again until `stop`."""
+        self._world.at(self._randomness.expovariate(1 / self._knobs.fault_interval_s), self._act)
+
+    def _act(self) -> None:
+        if self._is_stopped:
+            return
+        fault = self._randomness.choice(self._knobs.faults)
+        self._world.tell(f"fault {fault.value}")
+        self.counts[fault.value] = self.counts.get(fault.value, 0) + 1
+        self._actions[fault]()
+        self.begin()
+
+    def stop(self) -> None:
+        """No more faults; what is broken is mended: streams first, then processes."""
+        self._is_stopped = True
+        self._world.tell("faults end")
+        self._network.heal_all()
+        for machine in self._machines.values():
+            machine.slow_syncs_until = 0.0
+            machine.next_sync_fails = False
+            if machine.process is not None:
+                machine.process.end_pause()
+            machine.start()
+
+    # ------------------------------------------------------------------ victims
+    def _victim(self) -> Machine:
+        """A machine, more often one that leads something."""
+        leaders = [
+            machine
+            for machine in self._machines.values()
+            if machine.process is not None and machine.process.host.led_groups()
+        ]
+        if leaders and self._randomness.random() < 0.6:
+            return self._randomness.choice(leaders)
+        return self._machines[self._randomness.choice(NODES)]
+
+    def _pair(self) -> tuple[str, str]:
+        source, target = self._randomness.sample(NODES, 2)
+        return source, target
+
+    # ------------------------------------------------------------------ faults of several steps
+    def _blackout(self) -> None:
+        victims = self._randomness.sample(NODES, self._randomness.choice((2, 3, 3)))
+        for node_id in victims:
+            self._machines[node_id].crash(power_loss=True, restart_after_s=self._randomness.uniform(0.01, 1.0))
+
+    def _pause(self) -> None:
+        process = self._victim().process
+        if process is not None:
+            process.pause(self._randomness.uniform(0.05, 2.0))
+
+    def _isolate(self) -> None:
+        self._isolate_node(self._victim().node_id)
+
+    def _isolate_node(self, victim: str) -> None:
+        if self._is_stopped:
+            return
+        seconds = self._randomness.uniform(0.3, 3.0)
+        for peer in NODES:
+            if peer != victim:
+                self._network.cut(victim, peer, seconds)
+                self._network.cut(peer, victim, seconds)
+
+    def _slow_link(self) -> None:
+        seconds, extra_s = self._randomness.uniform(0.2, 2.0), self._randomness.uniform(0.01, 0.4)
+        self._network.slow(*self._pair(), seconds, extra_s)
+
+    def _slow_sync(self) -> None:
+        self._victim().slow_syncs_until = self._world.now + self._randomness.uniform(0.2, 2.0)
+
+    def _fail_sync(self) -> None:
+        victim = self._victim()
+        victim.next_sync_fails = victim.process is not None
+
+    def _transfer(self) -> None:
+        machine = self._victim()
+        process = machine.process
+        if process is None:
+            return
+        group_id = self._randomness.choice(GROUPS)
+        target = self._randomness.choice((None, *(peer for peer in NODES if peer != machine.node_id)))
+        process.post(lambda: process.host.start_transfer(group_id, target))
+        if self._randomness.random() < 0.5:
+            # A leader that gave its place away and does not hear who took it.
+            self._world.at(self._randomness.uniform(*AFTER_TRANSFER_S), lambda: self._isolate_node(machine.node_id))

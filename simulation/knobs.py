@@ -1,0 +1,91 @@
+"""What differs from seed to seed besides the order of events: limits, speeds and the mix of faults. Pure.
+
+Drawn by simulation.run. Law: everything that a seed decides about the shape of its cluster is in this one value, so a
+report can show it. Each seed takes few kinds of fault but those often: a mean of everything finds less.
+"""
+
+from __future__ import annotations
+
+import enum
+import random
+from dataclasses import dataclass
+
+from replication.group import ReplicationSettings
+
+NODES = ("n1", "n2", "n3")
+GROUPS = (1, 2)
+
+
+class Fault(enum.Enum):
+    """What can be done to the cluster."""
+
+    KILL = "kill"  # the process dies, the machine keeps what was written
+    POWER_LOSS = "power_loss"  # the machine keeps a prefix that holds at least what was synced
+    BLACKOUT = "blackout"  # power loss of several machines at once
+    PAUSE = "pause"
+    RESET = "reset"  # one stream breaks
+    CUT = "cut"  # one direction between two nodes is silent
+    ISOLATE = "isolate"  # an availability zone loses its network to the others
+    SLOW_LINK = "slow_link"
+    SLOW_SYNC = "slow_sync"
+    FAILED_SYNC = "failed_sync"
+    TRANSFER = "transfer"
+
+
+# Kinds that together reach what each defect needs; a seed takes one of these, or some kinds at random.
+_LEADERSHIP = (Fault.CUT, Fault.SLOW_LINK, Fault.TRANSFER, Fault.ISOLATE)
+_DURABILITY = (Fault.POWER_LOSS, Fault.BLACKOUT, Fault.SLOW_SYNC, Fault.ISOLATE)
+_CATCHING_UP = (Fault.KILL, Fault.PAUSE, Fault.RESET, Fault.POWER_LOSS)
+_MIXES = (_LEADERSHIP, _DURABILITY, _CATCHING_UP)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knobs:
+    """The shape of one run; times in seconds."""
+
+    replication: ReplicationSettings
+    proposals_in_flight_max: int
+    latency_s: float
+    sync_s: float
+    slow_sync_probability: float
+    clock_drift: float
+    client_pause_s: float
+    stubborn_clients: bool
+    fault_interval_s: float
+    faults: tuple[Fault, ...]
+    faults_end_s: float
+
+
+def draw_knobs(randomness: random.Random) -> Knobs:
+    """The shape of the run that `randomness` gives."""
+    election_min_s = randomness.choice((0.25, 0.4))
+    replication = ReplicationSettings(
+        election_timeout_min_s=election_min_s,
+        election_timeout_max_s=election_min_s * 2,
+        heartbeat_s=randomness.choice((0.04, 0.08)),
+        append_bytes_max=randomness.choice((300, 2000, 100_000)),
+        append_window_entries=randomness.choice((8, 64, 4096)),
+        log_entries_kept=randomness.choice((2, 8, 40)),
+        log_bytes_kept=randomness.choice((3000, 1_000_000)),
+        snapshot_chunk_bytes=randomness.choice((150, 600)),
+        snapshot_window_chunks=randomness.choice((1, 3)),
+        read_lease=randomness.random() < 0.35,
+    )
+    faults: tuple[Fault, ...]
+    if randomness.random() < 0.5:
+        faults = randomness.choice(_MIXES)
+    else:
+        faults = tuple(randomness.sample(list(Fault), randomness.randint(2, 6)))
+    return Knobs(
+        replication=replication,
+        proposals_in_flight_max=randomness.choice((6, 64)),
+        latency_s=randomness.choice((0.0005, 0.003)),
+        sync_s=randomness.choice((0.001, 0.004, 0.02)),
+        slow_sync_probability=randomness.choice((0.02, 0.2)),
+        clock_drift=randomness.choice((0.0, 0.03)),
+        client_pause_s=randomness.choice((0.01, 0.04)),
+        stubborn_clients=randomness.random() < 0.6,
+        fault_interval_s=randomness.choice((0.1, 0.3, 0.8)),
+        faults=faults,
+        faults_end_s=randomness.uniform(6.0, 9.0),
+    )

@@ -1,0 +1,282 @@
+"""One storage node of the simulation: a machine with its disk, and the process that runs on it between two crashes.
+
+Created by simulation.run, broken by simulation.faults. The process runs the real node.host.NodeHost on virtual time;
+what it is given of its own is a clock that may drift, links, a loop and a store whose syncs take time. Law: a paused
+process does nothing at all, a dead one has no effect any more, and a power loss takes what no finished sync covers.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry
+
+from node.host import HostSettings, NodeHost
+from node.metrics import NodeMetrics
+from node.sessions import RouterSession
+from node.storage.memory import MemoryStore
+from replication.messages import Message
+from simulation.checks import Checks
+from simulation.knobs import GROUPS, NODES, Knobs
+from simulation.network import Network
+from simulation.world import Action, Violation, World
+
+TIMER_INTERVAL_S = 0.01
+# Between two things that waited for a resumed process.
+ARRIVAL_SPACING_S = (0.00001, 0.0001)
+# How long a turn waits for its place on the event loop.
+TURN_DELAY_S = (0.00002, 0.0003)
+SPACED_TURN_DELAY_S = (0.0003, 0.0008)
+SLOW_SYNC_S = (0.01, 0.3)
+# A supervisor restarts at once, a person later.
+RESTART_S = ((0.01, 0.1), (0.1, 2.0))
+_WALL_START_MS = 1_700_000_000_000
+
+
+class SyncFailed(Exception):
+    """The fault FAILED_SYNC: the disk refused a sync."""
+
+
+class DriftingClock:
+    """A machine's clock: its own origin and rate, and a wall clock that is wrong by up to a second."""
+
+    def __init__(self, world: World, randomness: random.Random, drift: float) -> None:
+        self._world = world
+        self._origin = randomness.uniform(1000.0, 2000.0)
+        self._rate = 1.0 + randomness.uniform(-drift, drift)
+        self._wall_ms = _WALL_START_MS + randomness.randint(-1000, 1000)
+
+    def monotonic(self) -> float:
+        """Seconds of this machine."""
+        return self._origin + self._world.now * self._rate
+
+    def wall_ms(self) -> int:
+        """Milliseconds since the epoch, as this machine believes."""
+        return self._wall_ms + int(self._world.now * 1000)
+
+
+class Process:
+    """One life of a node process; implements node.host.Links and node.host.Loop."""
+
+    def __init__(self, machine: Machine, number: int) -> None:
+        self.node_id = machine.node_id
+        self.machine = machine
+        self.is_alive = True
+        self.accepted_epochs: dict[str, int] = {}
+        self._world = machine.world
+        self._randomness = machine.world.random_stream(f"{machine.node_id}/{number}")
+        self._paused_until = 0.0
+        self._deferred: deque[Action] = deque()
+        replicas: dict[int, tuple[str, ...]] = dict.fromkeys(GROUPS, NODES)
+        self.host = NodeHost(
+            HostSettings(
+                node_id=machine.node_id,
+                partitions=replicas,
+                replication=machine.knobs.replication,
+                proposals_in_flight_max=machine.knobs.proposals_in_flight_max,
+                durable=True,
+            ),
+            store=machine.store,
+            links=self,
+            loop=self,
+            clock=machine.clock,
+            randomness=random.Random(self._randomness.random()),
+            metrics=machine.metrics,
+            stop_process=self._stop,
+        )
+        self.later(TIMER_INTERVAL_S, self._timer)
+
+    # ------------------------------------------------------------------ running
+    def post(self, action: Action) -> None:
+        """Do `action` in this process: now, or when it is resumed, or never when it died."""
+        if not self.is_alive:
+            return
+        if self._deferred or self._world.now < self._paused_until:
+            self._deferred.append(action)
+        else:
+            self._run(action)
+
+    def later(self, delay_s: float, action: Action) -> None:
+        """Do `action` in this process after a while."""
+        self._world.at(delay_s, lambda: self.post(action))
+
+    def _run(self, action: Action) -> None:
+        try:
+            action()
+        except Violation:
+            raise
+        except Exception as error:
+            raise self._world.violation(f"{self.node_id} broke: {error!r}") from error
+
+    def pause(self, seconds: float) -> None:
+        """Stop the process as SIGSTOP does; its sockets go on collecting."""
+        self._paused_until = max(self._paused_until, self._world.now + seconds)
+        self._world.at(seconds, self.resume)
+
+    def resume(self) -> None:
+        """Go on, unless a longer pause holds: what came meanwhile is handled first, in order, with turns in between."""
+        if not self.is_alive or self._world.now < self._paused_until or not self._deferred:
+            return
+        action = self._deferred.popleft()
+        self._run(action)
+        self._world.at(self._randomness.uniform(*ARRIVAL_SPACING_S), self.resume)
+
+    def end_pause(self) -> None:
+        """Resume whatever the pause."""
+        self._paused_until = 0.0
+        self.resume()
+
+    def _timer(self) -> None:
+        self.host.timer()
+        self.later(TIMER_INTERVAL_S, self._timer)
+
+    def _stop(self, error: BaseException) -> None:
+        if isinstance(error, SyncFailed):
+            self.machine.crash(power_loss=False)
+        elif isinstance(error, Violation):
+            raise error
+        else:
+            raise self._world.violation(f"{self.node_id} stopped itself: {error!r}") from error
+
+    # ------------------------------------------------------------------ node.host.Links, node.host.Loop
+    def send(self, target: str, group_id: int, message: Message) -> None:
+        """Queue for the stream to `target`."""
+        if self.is_alive:
+            self.machine.network.send(self, target, group_id, message)
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """Give the host its turn."""
+        self._later_turn(TURN_DELAY_S, callback)
+
+    def call_spaced(self, callback: Callable[[], None]) -> None:
+        """The same after a short pause."""
+        self._later_turn(SPACED_TURN_DELAY_S, callback)
+
+    def _later_turn(self, bounds: tuple[float, float], callback: Callable[[], None]) -> None:
+        self._world.at(self._randomness.uniform(*bounds), lambda: self._turn_due(callback))
+
+    def _turn_due(self, callback: Callable[[], None]) -> None:
+        if not self.is_alive:
+            return
+        if self._world.now < self._paused_until:
+            self._deferred.append(lambda: self._turn(callback))
+        else:
+            # Even while a resumed process has a backlog: turns come between arrivals, not behind all of them.
+            self._run(lambda: self._turn(callback))
+
+    def _turn(self, callback: Callable[[], None]) -> None:
+        callback()
+        if self.is_alive:
+            self.machine.checks.turn_ended(self.node_id, self.host, self.machine.store)
+
+    def sync_in_thread(self, _sync: Callable[[], None], ended: Callable[[BaseException | None], None]) -> None:
+        """A sync that covers what is written now and ends later."""
+        machine = self.machine
+        covered = machine.store.unsynced_batches
+        seconds = machine.sync_seconds(self._randomness)
+
+        def finished() -> None:
+            if machine.next_sync_fails:
+                machine.next_sync_fails = False
+                ended(SyncFailed("input/output error"))
+                return
+            machine.store.sync_first(covered)
+            ended(None)
+
+        self.later(seconds, finished)
+
+
+class Machine:
+    """A node's disk and clock, and whether its process runs."""
+
+    def __init__(self, node_id: str, world: World, network: Network, checks: Checks, knobs: Knobs) -> None:
+        self.node_id = node_id
+        self.world = world
+        self.network = network
+        self.checks = checks
+        self.knobs = knobs
+        self.store = MemoryStore()
+        self.metrics = NodeMetrics(CollectorRegistry())
+        self.process: Process | None = None
+        self.next_sync_fails = False
+        self.slow_syncs_until = 0.0
+        self.crashes = 0
+        # Called with the new process: clients connect.
+        self.on_start: list[Callable[[Process], None]] = []
+        self.on_crash: list[Callable[[Process], None]] = []
+        self._randomness = world.random_stream(node_id)
+        self.clock = DriftingClock(world, self._randomness, knobs.clock_drift)
+
+    def start(self) -> None:
+        """Start the process unless it runs."""
+        if self.process is not None:
+            return
+        self.world.tell(f"{self.node_id} starts")
+        self.checks.process_starts(self.node_id)
+        try:
+            self.process = process = Process(self, self.crashes)
+        except Exception as error:
+            raise self.world.violation(f"{self.node_id} cannot start: {error!r}") from error
+        self.network.process_started(process, tuple(peer for peer in NODES if peer != self.node_id))
+        for started in self.on_start:
+            started(process)
+
+    def crash(self, *, power_loss: bool, restart_after_s: float | None = None) -> None:
+        """End the process at once and start it again after a while; power loss takes unsynced batches away."""
+        process = self.process
+        if process is None:
+            return
+        written = self.store.unsynced_batches
+        kept = self._randomness.choice((0, self._randomness.randint(0, written))) if power_loss else written
+        self.world.tell(f"{self.node_id} crashes, keeps {kept} of {written} unsynced batches")
+        process.is_alive = False
+        self.process = None
+        self.crashes += 1
+        self.next_sync_fails = False
+        self.store = self.store.crash(kept)
+        self.network.process_died(process)
+        for crashed in self.on_crash:
+            crashed(process)
+        seconds = (
+            self._randomness.uniform(*self._randomness.choice(RESTART_S))
+            if restart_after_s is None
+            else restart_after_s
+        )
+        self.world.at(seconds, self.start)
+
+    def sync_seconds(self, randomness: random.Random) -> float:
+        """How long the sync that starts now takes."""
+        if self.world.now < self.slow_syncs_until or randomness.random() < self.knobs.slow_sync_probability:
+            return randomness.uniform(*SLOW_SYNC_S)
+        return self.knobs.sync_s * randomness.uniform(0.3, 1.7)
+
+
+class SimulatedSession(RouterSession):
+    """A router's stream seen from the node: `wake` lets its writer take the frame a moment later."""
+
+    def __init__(self, process: Process, number: int, deliver: Callable[[bytes], None]) -> None:
+        super().__init__(process.host.session_dirty)
+        self._process = process
+        self._number = number
+        self._deliver = deliver
+        self._writer_runs = False
+
+    def __hash__(self) -> int:
+        # The host keeps sessions in a set: its order must not depend on addresses.
+        return self._number
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def wake(self) -> None:
+        """The turn is over: start the writer unless it is about to write."""
+        super().wake()
+        if not self._writer_runs:
+            self._writer_runs = True
+            self._process.later(0.0001, self._write)
+
+    def _write(self) -> None:
+        self._writer_runs = False
+        self._deliver(self.take_frame().SerializeToString())

@@ -1,0 +1,80 @@
+"""Which messages may leave: those whose batch a finished sync covers, in the order they were held."""
+
+from __future__ import annotations
+
+import pytest
+
+from node.durability import Durability
+
+pytestmark = pytest.mark.unit
+
+
+def run(steps: str) -> list[str]:
+    """Play steps: `j` journal changed, `w` batch written, `s` sync starts, `e` sync ends, else the name of a message.
+
+    A message leaves at once when nothing must be held. Returns what left at each step that let something go.
+    """
+    durability: Durability[str] = Durability()
+    left: list[str] = []
+    for step in steps:
+        if step == "j":
+            durability.journal_changed()
+        elif step == "w":
+            durability.batch_written()
+        elif step == "s":
+            durability.start_sync()
+        elif step == "e":
+            left.append("".join(durability.sync_ended()) or "-")
+        elif durability.must_hold:
+            durability.hold(step)
+        else:
+            left.append(step)
+    return left
+
+
+@pytest.mark.parametrize(
+    ("steps", "left"),
+    [
+        pytest.param("A", ["A"], id="nothing journalled: a message leaves at once"),
+        pytest.param("jAwse", ["A"], id="a message waits for the sync of its batch"),
+        pytest.param("jwAse", ["A"], id="also when its batch was written before"),
+        pytest.param("jwsAe", ["A"], id="a sync under way covers a message about what was written before it"),
+        pytest.param("jwsjAwe", ["-"], id="a sync under way does not cover a later batch"),
+        pytest.param("jwsjAwese", ["-", "A"], id="the next one does"),
+        pytest.param("jwsjAese", ["-", "-"], id="a batch that is not written is covered by no sync"),
+        pytest.param("jAwsjBwCese", ["A", "BC"], id="messages leave in order, each with its own sync"),
+        pytest.param("jwseA", ["-", "A"], id="after the sync messages leave at once again"),
+        pytest.param("wA", ["A"], id="a batch without journal changes holds nothing"),
+        pytest.param("jwswAe", ["A"], id="nor does it wait for another sync"),
+    ],
+)
+def test_what_leaves_when(steps: str, left: list[str]) -> None:
+    assert run(steps) == left
+
+
+def test_one_sync_at_a_time_and_none_without_need() -> None:
+    durability: Durability[str] = Durability()
+    assert not durability.start_sync()
+    durability.journal_changed()
+    assert not durability.start_sync()
+    durability.batch_written()
+    assert durability.start_sync()
+    durability.journal_changed()
+    durability.batch_written()
+    assert not durability.start_sync()
+    durability.sync_ended()
+    assert durability.start_sync()
+    durability.sync_ended()
+    assert not durability.start_sync()
+
+
+def test_held_messages_are_counted() -> None:
+    durability: Durability[str] = Durability()
+    durability.journal_changed()
+    for name in "ABC":
+        durability.hold(name)
+    assert len(durability) == 3
+    durability.batch_written()
+    durability.start_sync()
+    durability.sync_ended()
+    assert len(durability) == 0

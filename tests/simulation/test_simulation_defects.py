@@ -1,0 +1,174 @@
+"""The simulation finds what it is there to find: each defect below, switched on alone, is caught within a few seeds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from node.durability import Durability
+from node.machine.state import PartitionState
+from node.partition import Partition
+from replication import append_guard, raft
+from replication.append_guard import Action, Verdict
+from replication.elections import ElectingReplica
+from replication.journal import GroupJournal
+from replication.messages import LogEntry, Message
+from replication.raft import RaftReplica
+from simulation.run import run_seed
+
+pytestmark = pytest.mark.simulation
+
+Patch = pytest.MonkeyPatch
+
+
+def acknowledge_before_sync(patch: Patch) -> None:
+    """A follower's answers and votes leave before the sync that covers them."""
+    patch.setattr(Durability, "must_hold", property(lambda self: False))
+
+
+def count_unsynced_leader_copy(patch: Patch) -> None:
+    """A leader counts its own copy as soon as it is written."""
+    patch.setattr(
+        GroupJournal, "durable_index", property(lambda self: self.last_index, lambda self, index: None), False
+    )
+
+
+def truncate_matching_entries(patch: Patch) -> None:
+    """Every append that fits is given to the engine, which cuts everything after its position."""
+
+    def judge(
+        log: Sequence[LogEntry], commit_index: int, index: int, log_term: int, entries: Sequence[LogEntry]
+    ) -> Verdict:
+        verdict = append_guard.judge_append(log, commit_index, index, log_term, entries)
+        if verdict.action in (Action.APPEND, Action.MATCHED) and index >= log[0][1]:
+            return Verdict(Action.APPEND, index, log_term=log_term, entries=entries)
+        return verdict
+
+    patch.setattr(raft, "judge_append", judge)
+
+
+def read_without_barrier(patch: Patch) -> None:
+    """A leader by its own belief answers strong reads."""
+
+    def read_barrier(self: RaftReplica, callback: Callable[[int | None], None]) -> None:
+        callback(self.commit_index if self.is_ready_leader else None)
+
+    patch.setattr(RaftReplica, "read_barrier", read_barrier)
+
+
+def forget_applied_index(patch: Patch) -> None:
+    """The applied index is never stored: a restart applies the log to a state that has it already."""
+    patch.setattr(PartitionState, "flush", lambda self: None)
+
+
+def vote_twice(patch: Patch) -> None:
+    """A replica grants every candidate of a term its vote."""
+    original = ElectingReplica._on_vote_request
+
+    def on_vote_request(self: Any, node: Any, message: Message) -> None:
+        self._SyncObj__votedForNodeId = None
+        original(self, node, message)
+
+    patch.setattr(ElectingReplica, "_on_vote_request", on_vote_request)
+    patch.setitem(raft._HANDLERS, raft.Kind.VOTE_REQUEST, on_vote_request)
+
+
+def answer_before_commit(patch: Patch) -> None:
+    """Writes are answered as soon as they are proposed."""
+    original = RaftReplica.propose
+
+    def propose(self: RaftReplica, payload: bytes, callback: Any) -> int | None:
+        return original(self, payload, lambda outcome, result: callback(raft.Outcome.COMMITTED, result))
+
+    patch.setattr(RaftReplica, "propose", propose)
+
+
+def judge_without_overlay(patch: Patch) -> None:
+    """Writes are judged against the store although others on the same item are under way."""
+    patch.setattr(Partition, "_newest", lambda self, key: self.state.get(key))
+
+
+def answer_failed_condition_at_once(patch: Patch) -> None:
+    """A decision that saw an uncommitted write is answered before that write commits."""
+
+    def confirm(self: Any, readers: list[Any]) -> None:
+        self._operations_in_flight -= len(readers)
+        for session, operation_id, decision in readers:
+            session.answer_write(operation_id, decision)
+
+    patch.setattr(Partition, "_confirm", confirm)
+
+
+def forget_to_tell(patch: Patch) -> None:
+    """Whoever waits on a leadership that is over waits for ever."""
+    patch.setattr(RaftReplica, "leadership_lost", lambda self: None)
+
+
+def reset_log_in_memory_only(patch: Patch) -> None:
+    """An installed snapshot does not move the stored base of the log."""
+    original = GroupJournal.reset
+
+    def reset(self: Any, index: int, term: int) -> None:
+        store, self._store = self._store, _Deaf()
+        try:
+            original(self, index, term)
+        finally:
+            self._store = store
+
+    patch.setattr(GroupJournal, "reset", reset)
+
+
+class _Deaf:
+    def put(self, family: Any, key: bytes, value: bytes) -> None:
+        """The defect: nothing is stored."""
+
+    def delete_range(self, family: Any, start: bytes, end: bytes) -> None:
+        """The same."""
+
+
+def truncate_unapplied_log(patch: Patch) -> None:
+    """The log is cut behind its end instead of behind what is applied."""
+
+    def truncate(self: Any) -> None:
+        if len(self.journal) > 4:
+            self.journal.deleteEntriesTo(len(self.journal) - 2)
+
+    patch.setattr(RaftReplica, "truncate_log", truncate)
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(
+    ("defect", "seeds_max", "found_as"),
+    [
+        (
+            acknowledge_before_sync,
+            100,
+            "without committed entry|voted for|not linearizable|no rest|went back|another state",
+        ),
+        (count_unsynced_leader_copy, 120, "without committed entry|not linearizable|was committed"),
+        (truncate_matching_entries, 20, "first .* applied .* commit|without committed entry"),
+        (read_without_barrier, 100, "not linearizable"),
+        (forget_applied_index, 5, "another state than elsewhere"),
+        (vote_twice, 20, "voted for"),
+        (answer_before_commit, 40, "not linearizable"),
+        (judge_without_overlay, 10, "not linearizable"),
+        (answer_failed_condition_at_once, 20, "not linearizable"),
+        (forget_to_tell, 60, "in flight when there are none|waits for"),
+        (reset_log_in_memory_only, 80, "cannot start"),
+        (truncate_unapplied_log, 10, "first .* applied"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_the_simulation_catches(
+    monkeypatch: pytest.MonkeyPatch, defect: Callable[[Patch], None], seeds_max: int, found_as: str
+) -> None:
+    defect(monkeypatch)
+    for seed in range(1, seeds_max + 1):
+        violation = run_seed(seed).violation
+        if violation:
+            assert re.search(found_as, violation), f"seed {seed} finds something else: {violation}"
+            return
+    pytest.fail(f"{seeds_max} seeds do not notice: {defect.__doc__}")

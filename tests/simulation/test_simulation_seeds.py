@@ -1,0 +1,83 @@
+"""The simulation of the real node code: many seeds without a violation, and one seed the same everywhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+
+from simulation.__main__ import explain
+from simulation.run import Report, run_seed
+
+pytestmark = pytest.mark.simulation
+
+# As many seeds as fit; a slow machine runs fewer, never none.
+BUDGET_S = 40.0
+SEEDS_MIN = 20
+SEEDS_MAX = 200
+# TRIZONE_SIM_FIRST moves the window, so that a nightly run sees other seeds than a commit does.
+FIRST_SEED = int(os.environ.get("TRIZONE_SIM_FIRST", "1"))
+
+
+def run_batch() -> list[Report]:
+    """Run seeds until the budget is used; fails at the first violation."""
+    reports: list[Report] = []
+    end = time.perf_counter() + BUDGET_S
+    for seed in range(FIRST_SEED, FIRST_SEED + SEEDS_MAX):
+        report = run_seed(seed)
+        assert not report.violation, explain(report)
+        reports.append(report)
+        if time.perf_counter() > end and len(reports) >= SEEDS_MIN:
+            break
+    return reports
+
+
+@pytest.mark.timeout(300)
+def test_no_seed_finds_a_violation_and_together_they_see_everything(measured: Callable[[str], None]) -> None:
+    reports = run_batch()
+    totals = {
+        name: sum(getattr(report, name) for report in reports)
+        for name in ("events", "answered", "unknown", "elections", "crashes", "snapshots", "undecided")
+    }
+    measured(f"simulation: {len(reports)} seeds from {FIRST_SEED}, {totals}")
+    # A simulation in which nothing happens proves nothing.
+    assert totals["answered"] > 200 * len(reports)
+    assert totals["elections"] > 2 * len(reports)
+    assert totals["unknown"] > len(reports)
+    assert totals["crashes"] > len(reports)
+    assert totals["snapshots"] > 0
+    assert totals["undecided"] == 0
+    assert len({fault for report in reports for fault in report.faults}) == 11
+    assert len({report.digest for report in reports}) == len(reports)
+
+
+@pytest.mark.parametrize("seed", [3, 12])
+def test_a_seed_gives_the_same_run_in_every_process(seed: int) -> None:
+    program = f"from simulation.run import run_seed; r = run_seed({seed}); print(r.digest, r.events, r.answered)"
+    outputs = set()
+    for hash_seed in ("0", "1", "4242"):
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        outputs.add(done.stdout.splitlines()[-1])
+    report = run_seed(seed)
+    outputs.add(f"{report.digest} {report.events} {report.answered}")
+    assert len(outputs) == 1
+
+
+def test_a_violation_tells_its_story_and_how_to_repeat_it() -> None:
+    report = run_seed(1)
+    report.violation, report.story = "something broke", ["the last line"]
+    text = explain(report)
+    assert "the last line" in text
+    assert "something broke" in text
+    assert text.endswith("repeat with: make sim SEED=1")
