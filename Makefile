@@ -1,17 +1,23 @@
 # Two commands do everything on a fresh machine: `make up` and `make test`.
-PYTHON ?= python3
+# PYTHON=... names another; version managers leave names on the path that do not run, so each is tried.
+PYTHONS := $(or $(PYTHON),python3 python3.12 python3.11)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: up down status test test-unit check format stubs bench setup clean
+.PHONY: up down status test test-unit check format stubs sim bench setup clean
 
 setup: $(STAMP)
 
+# The version first: pip would refuse a wrong one too, but in a venv that then stands in the way of the right one.
 $(STAMP): pyproject.toml requirements.lock
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Trizone needs Python 3.11 or newer: set PYTHON=..."; exit 1; }
-	@echo "setting up $(VENV)"
-	@$(PYTHON) -m venv $(VENV)
+	@for python in $(PYTHONS); do \
+		$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null || continue; \
+		echo "setting up $(VENV)"; \
+		exec $$python -m venv $(VENV); \
+	done; \
+	echo "Trizone needs Python 3.11 or 3.12 (tried: $(PYTHONS)). Name one with: make PYTHON=... $(MAKECMDGOALS)" >&2; \
+	exit 1
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev]'
 	@touch $(STAMP)
 
@@ -44,6 +50,10 @@ format: $(STAMP)
 
 stubs: $(STAMP)
 	$(BIN)/python tools/generate_stubs.py
+
+# SEEDS=N runs N seeds from FIRST on; SEED=K runs one again and tells its story.
+sim: $(STAMP)
+	$(BIN)/python -m simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),100) --first $(or $(FIRST),1))
 
 bench: $(STAMP)
 	$(BIN)/python tests/bench/run.py $(ARGS)

@@ -23,7 +23,7 @@ _PREFIX_BY_CODE = {
     "UnrecognizedClientException": _CORAL_PREFIX,
     "ServiceUnavailable": _CORAL_PREFIX,
     "ThrottlingException": _CORAL_PREFIX,
-    "ValidationException": _CORAL_PREFIX,
+    "ValidationException": _VALIDATE_PREFIX,
 }
 
 
@@ -100,6 +100,14 @@ def service_unavailable(message: str = "Service is temporarily unavailable") -> 
     return DynamoError("ServiceUnavailable", message, status=503)
 
 
-def throttling(message: str = "Rate of requests exceeds the allowed throughput.") -> DynamoError:
+# What the service says of an on-demand table (reference section 5).
+_THROTTLED = (
+    "Throughput exceeds the current capacity of your table or index. DynamoDB is automatically scaling your table or "
+    "index so please try again shortly. If exceptions persist, check if you have a hot key: "
+    "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html"
+)
+
+
+def throttling(message: str = _THROTTLED) -> DynamoError:
     """ThrottlingException (400): a named queue limit was reached; nothing happened."""
     return DynamoError("ThrottlingException", message)

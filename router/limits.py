@@ -13,6 +13,8 @@ HEADERS_MAX = 100
 URL_BYTES_MAX = 8 * 1024
 # Unanswered pipelined requests of one connection; above it the connection is not read until answers have left.
 PIPELINED_REQUESTS_MAX = 64
+# One read is given to the parser in slices of this size, so that the limit above is overrun by one slice at most.
+FEED_BYTES_MAX = 4 * 1024
 # Bodies being received, over all connections of the process; above it a further body is refused with 503.
 BODY_BYTES_BUFFERED_MAX = 512 * 1024 * 1024
 # Bytes of answers the transport may hold before the connection is no longer read.
@@ -41,6 +43,9 @@ DEADLINE_SCAN_MS = 100
 # An operation that waits for a leader: how often one replica is asked although no hint has come (a lost hint must not
 # strand it).
 PROBE_MS = 100
+# An eventual read that one replica has not answered for so long goes to the next one (a paused process keeps its
+# stream open): longer than a loaded node takes, much shorter than an operation's time-out.
+EVENTUAL_READ_MS_MAX = 250
 RETRY_MS_MIN = 20
 RETRY_MS_MAX = 200
 # One RouterFrame; far below the gRPC message limit so that one frame never delays the next for long.

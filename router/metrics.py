@@ -70,7 +70,8 @@ class Counts:
         self.connections = 0
         self.connections_refused = 0
         self.retries = 0
-        self.catalog_reads = 0
+        # Answers that HTTP gave itself because it could not take the request, by status.
+        self.http_refusals: dict[int, int] = {}
         self.late_results = 0
         self.streams: dict[str, StreamCounts] = {}
 
@@ -80,6 +81,10 @@ class Counts:
         if error_code:
             key = (metric, error_code)
             self.errors[key] = self.errors.get(key, 0) + 1
+
+    def refuse(self, status: int) -> None:
+        """A request was refused before any operation saw it."""
+        self.http_refusals[status] = self.http_refusals.get(status, 0) + 1
 
     def stream(self, node_id: str) -> StreamCounts:
         """The counters of one node's stream."""
@@ -93,6 +98,7 @@ class Gauges:
     parked: Callable[[], int]
     outstanding: Callable[[], dict[str, int]]
     catalog_version: Callable[[], int]
+    catalog_reads: Callable[[], int]
 
 
 class RouterCollector(Collector):
@@ -118,7 +124,7 @@ class RouterCollector(Collector):
         totals = (
             ("connections_refused", "Connections refused at connections_max", counts.connections_refused),
             ("retries", "Operations sent again to a node", counts.retries),
-            ("catalog_reads", "Strong catalog reads for unknown table names", counts.catalog_reads),
+            ("catalog_reads", "Strong catalog reads for unknown table names", self._gauges.catalog_reads()),
             ("late_results", "Results for operations that had been given up", counts.late_results),
         )
         for name, text, value in totals:
@@ -144,6 +150,12 @@ class RouterCollector(Collector):
                 latency.add_metric((name,), buckets, histogram.total)
         yield requests
         yield latency
+        refusals = CounterMetricFamily(
+            "trizone_router_http_refusals", "Requests that HTTP refused, by status", labels=("status",)
+        )
+        for status, number in list(counts.http_refusals.items()):
+            refusals.add_metric((str(status),), number)
+        yield refusals
 
     def _streams(self) -> Iterable[CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily]:
         labels = ("node",)

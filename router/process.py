@@ -42,6 +42,7 @@ class RouterParts:
     """The wired router, before anything listens."""
 
     copy: CatalogCopy
+    reader: CatalogReader
     counts: Counts
     dispatcher: Dispatcher
     operations: Operations
@@ -63,7 +64,8 @@ def build(settings: ClusterSettings, router_id: str, cluster_id: str, tasks: Tas
         rng=random.Random(secrets.randbits(64)),
         tasks=tasks,
     )
-    operations = Operations(CatalogReader(dispatcher))
+    reader = CatalogReader(dispatcher)
+    operations = Operations(reader)
     operations.bind(
         Services(
             port=dispatcher,
@@ -86,7 +88,7 @@ def build(settings: ClusterSettings, router_id: str, cluster_id: str, tasks: Tas
         body_bytes_max=settings.limits.request_body_bytes_max,
         connections_max=settings.limits.connections_max,
     )
-    return RouterParts(copy, counts, dispatcher, operations, http)
+    return RouterParts(copy, reader, counts, dispatcher, operations, http)
 
 
 def _serve_metrics(parts: RouterParts, own: RouterSettings) -> Callable[[], None]:
@@ -99,6 +101,7 @@ def _serve_metrics(parts: RouterParts, own: RouterSettings) -> Callable[[], None
         parked=lambda: parts.dispatcher.state.waiting,
         outstanding=parts.dispatcher.state.outstanding,
         catalog_version=lambda: parts.copy.version,
+        catalog_reads=lambda: parts.reader.reads,
     )
     registry.register(RouterCollector(parts.counts, gauges))
     server, thread = start_http_server(own.metrics_port, own.http_host, registry)

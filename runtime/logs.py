@@ -1,21 +1,69 @@
 """Structured logs: one JSON object a line on standard error.
 
-Called once at process start by every entry point. Law: a log call never raises and never formats on the hot path; the
-event name is a constant, everything else is a field.
+Called once at process start by every entry point. Law: a log call never raises (a full disk or a reader that is gone
+costs lines, never the work that was to be logged) and never formats on the hot path; the event name is a constant,
+everything else is a field.
 """
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import sys
-from typing import Any
+from typing import Any, TextIO, cast
 
 import orjson
 import structlog
 
 
 def _to_json(value: Any, default: Any = None, **_: Any) -> str:
-    return orjson.dumps(value, default=default or str, option=orjson.OPT_NON_STR_KEYS).decode()
+    try:
+        return orjson.dumps(value, default=default or str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:
+        # A lone surrogate, a whole number of more than 64 bits: the line is worth more than the field's exact form.
+        return json.dumps({str(name): repr(field) for name, field in value.items()})
+
+
+class LossyFile:
+    """What lines are written to: a text file whose errors are swallowed, for there is nobody left to tell them to.
+
+    Lines go to the file descriptor at once where there is one. A line that a buffer kept because the disk was full
+    would be tried again when the interpreter ends, and turn the exit status into 120.
+    """
+
+    def __init__(self, file: TextIO | None) -> None:
+        """None: the process was started without this file."""
+        self._file = file
+        self._descriptor = _descriptor(file)
+
+    def write(self, text: str) -> int:
+        """Write `text`, or what of it can be written. Never raises."""
+        try:
+            if self._descriptor is not None:
+                data = text.encode("utf-8", "replace")
+                while data and (written := os.write(self._descriptor, data)):
+                    data = data[written:]
+            elif self._file is not None:
+                self._file.write(text)
+        except (OSError, ValueError):
+            return 0
+        return len(text)
+
+    def flush(self) -> None:
+        """Never raises."""
+        try:
+            if self._descriptor is None and self._file is not None:
+                self._file.flush()
+        except (OSError, ValueError):
+            return
+
+
+def _descriptor(file: TextIO | None) -> int | None:
+    try:
+        return file.fileno() if file is not None else None
+    except (OSError, ValueError):
+        return None  # a file in memory
 
 
 def configure(*, component: str, level: str = "info", json_lines: bool = True) -> None:
@@ -34,7 +82,8 @@ def configure(*, component: str, level: str = "info", json_lines: bool = True) -
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        # One write a line: lines of processes that share a terminal do not mix.
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, LossyFile(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(component=component)

@@ -36,9 +36,12 @@ class TaskOwner:
             return
         error = task.exception()
         if error is not None and not self._closing:
-            log.error("task_failed", task=task.get_name(), exc_info=error)
-            if self._on_failure is not None:
-                self._on_failure(error)
+            try:
+                log.error("task_failed", task=task.get_name(), exc_info=error)
+            finally:
+                # Last, for it may end the process; and in any case, or a process would go on without this task.
+                if self._on_failure is not None:
+                    self._on_failure(error)
 
     async def close(self) -> None:
         """Cancel every task and wait until all have ended."""

@@ -1,25 +1,29 @@
 """The `trizone` command: start, watch, look at and stop a cluster of local processes.
 
 The entry point of the distribution (`trizone = tools.cli:main`). Law: exit code 0 is success, 1 failure, 2 wrong usage;
-what went wrong is one text with what to do next, never a traceback.
+what went wrong is one text with what to do next, never a traceback. Printing never fails: a terminal that is gone must
+not keep a cluster from being stopped.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
+import os
 import signal
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 
-from tools.errors import EXIT_FAILED, CommandError, InterruptedByUser
+from tools.errors import EXIT_FAILED, CommandError, InterruptedByUser, explain
 from tools.folder import DEFAULT_FOLDER, ClusterFolder, read_settings
-from tools.ports import ephemeral_begin, first_chosen_port, is_free
+from tools.invocation import TRIZONE
+from tools.ports import ephemeral_begin, first_chosen_port, is_free, is_loopback
 from tools.processes import ProcessRecord, ProcessTable, send, wait_for_end
 from tools.resolve import resolve
 from tools.signals import StopRequests
@@ -41,17 +45,43 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="A DynamoDB you can run, look inside and break: replicated over three availability zones.",
 )
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Raise on: by itself rich would end the process here, in the middle of whatever it does."""
+        raise
+
+
 # Tables are cut to the window on a terminal; a pipe has no width, and 80 columns would cut them too.
-out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
-err = Console(highlight=False, stderr=True, soft_wrap=True)
+out = _Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
+err = _Console(highlight=False, stderr=True, soft_wrap=True)
 
 DataOption = Annotated[Path, typer.Option("--data", help="The cluster's data folder.", show_default=True)]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A node or router, such as n1 or r1.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
+def _print(console: Console, thing: RenderableType = "", *, soft_wrap: bool | None = None) -> None:
+    """Print a line or a table; when nobody can read it any more (EPIPE, EIO), fall silent for good."""
+    try:
+        console.print(thing, soft_wrap=soft_wrap)
+    except (OSError, ValueError):
+        _fall_silent(console)
+
+
+def _fall_silent(console: Console) -> None:
+    console.quiet = True
+    # What is still in a buffer goes nowhere: the interpreter would try it again at its end and exit with 120.
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        os.dup2(nowhere, console.file.fileno())
+        os.close(nowhere)
+
+
 def _say(text: str) -> None:
-    out.print(escape(text), soft_wrap=True)
+    """A line for people. Never raises."""
+    _print(out, escape(text), soft_wrap=True)
 
 
 @app.command()
@@ -76,21 +106,31 @@ def up(
     folder.create()
     with folder.lock(), StopRequests() as stops:
         settings = _resolve(folder, wanted, http_port)
+        _warn_of_open_ports(settings)
         cluster = Supervisor(folder, settings, stops, _say, die_with_parent=not detach)
         cluster.up()
-        status = cluster.status()
-        out.print()
-        out.print(process_table(status))
-        _show_endpoint(settings, folder)
         if detach:
-            _say(f"stop it with: trizone down{folder.option}")
+            _show_cluster(cluster, settings, folder)
+            _say(f"stop it with: {TRIZONE} down{folder.option}")
             return
-        _say("Ctrl-C stops the cluster; its data stays.")
         try:
+            _show_cluster(cluster, settings, folder)
+            _say("Ctrl-C stops the cluster; its data stays.")
             cluster.watch()
         finally:
-            _say("stopping")
-            cluster.stop_all()
+            try:
+                _say("stopping")
+            finally:
+                cluster.stop_all()
+
+
+def _warn_of_open_ports(settings: ClusterSettings) -> None:
+    listening = [f"{node.id} on {node.host}" for node in settings.nodes if not is_loopback(node.host)]
+    if listening:
+        _say(
+            f"warning: not only this machine reaches nodes {', '.join(listening)}: gRPC is neither encrypted nor"
+            " authenticated, so whoever reaches their ports can read and change all data"
+        )
 
 
 def _resolve(folder: ClusterFolder, wanted: ClusterSettings, http_port: int | None) -> ClusterSettings:
@@ -110,15 +150,17 @@ def _resolve(folder: ClusterFolder, wanted: ClusterSettings, http_port: int | No
     return resolved.settings
 
 
-def _show_endpoint(settings: ClusterSettings, folder: ClusterFolder) -> None:
+def _show_cluster(cluster: Supervisor, settings: ClusterSettings, folder: ClusterFolder) -> None:
     endpoint = settings.routers[0].endpoint
-    out.print()
-    out.print(f"endpoint  [bold]{endpoint}[/]", soft_wrap=True)
+    _print(out)
+    _print(out, process_table(cluster.status()))
+    _print(out)
+    _print(out, f"endpoint  [bold]{endpoint}[/]", soft_wrap=True)
     _say(
         "try       AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local"
         f" aws dynamodb list-tables --region us-east-1 --endpoint-url {endpoint}"
     )
-    _say(f"look      trizone status{folder.option}")
+    _say(f"look      {TRIZONE} status{folder.option}")
 
 
 @app.command()
@@ -167,8 +209,8 @@ def status(data: DataOption = DEFAULT_FOLDER, as_json: JsonOption = False) -> No
     if as_json:
         typer.echo(json.dumps(found.to_json(), indent=2))
     else:
-        out.print(process_table(found))
-        out.print(partition_table(found))
+        _print(out, process_table(found))
+        _print(out, partition_table(found))
         _say(summary(found))
     if not found.healthy:
         raise typer.Exit(EXIT_FAILED)
@@ -212,7 +254,7 @@ def _end_one(name: str, data: Path, number: signal.Signals) -> None:
         cluster = Supervisor(folder, folder.settings(), stops, _say, die_with_parent=False)
         title = cluster.title(name)
         if not cluster.stop_one(name, number):
-            raise CommandError(f"{title} is not running", hint=f"trizone start {name}{folder.option}")
+            raise CommandError(f"{title} is not running", hint=f"{TRIZONE} start {name}{folder.option}")
 
 
 @app.command()
@@ -232,7 +274,7 @@ def logs(
         title = cluster.title(name)
         path = folder.log_path(name)
         if not path.exists():
-            raise CommandError(f"{title} has no log yet", hint=f"trizone start {name}{folder.option}")
+            raise CommandError(f"{title} has no log yet", hint=f"{TRIZONE} start {name}{folder.option}")
         position = tail_file(path, lines, _raw)
         if follow:
             follow_file(path, position, _raw, stops)
@@ -257,18 +299,25 @@ def main() -> None:
     try:
         app()
     except CommandError as error:
-        for number, line in enumerate(str(error).splitlines()):
-            err.print(f"[red]error[/]: {escape(line)}" if number == 0 else escape(line))
-        if error.hint:
-            err.print(f"[bold]next[/]: {escape(error.hint)}")
-        sys.exit(error.exit_code)
+        sys.exit(_report(error))
     except InterruptedByUser:
         # Stopped as asked, but what the command was to do is not done.
         sys.exit(EXIT_FAILED)
     except BrokenPipeError:
-        # `trizone status | head`: the reader has seen enough.
-        sys.stderr.close()
+        # `trizone logs n1 | head`: the reader has seen enough.
+        _fall_silent(out)
         sys.exit(EXIT_FAILED)
+    except OSError as error:
+        sys.exit(_report(explain(error)))
+
+
+def _report(error: CommandError) -> int:
+    """Print what went wrong and what to do next; the exit code."""
+    for number, line in enumerate(str(error).splitlines()):
+        _print(err, f"[red]error[/]: {escape(line)}" if number == 0 else escape(line))
+    if error.hint:
+        _print(err, f"[bold]next[/]: {escape(error.hint)}")
+    return error.exit_code
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ Raised anywhere under tools, caught once in tools.cli. Law: the text says what i
 
 from __future__ import annotations
 
+import errno
+
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 
@@ -20,3 +22,19 @@ class CommandError(Exception):
 
 class InterruptedByUser(Exception):
     """The user asked the command to end while it was waiting."""
+
+
+def explain(error: OSError) -> CommandError:
+    """What the operating system refused, and what a person can do about it."""
+    path = error.filename if isinstance(error.filename, str) else ""
+    reason = error.strerror or str(error) or type(error).__name__
+    where = f" {path}" if path else ""
+    hint = {
+        errno.ENOSPC: "make room on the disk, then try again",
+        errno.EDQUOT: "make room within the disk quota, then try again",
+        errno.EROFS: "choose a folder that can be written with --data DIR",
+        errno.EACCES: f"run this as the user who owns{where or ' it'}, or choose another folder with --data DIR",
+        errno.EPERM: f"run this as the user who owns{where or ' it'}, or choose another folder with --data DIR",
+        errno.EMFILE: "raise the limit of open files (ulimit -n), then try again",
+    }.get(error.errno or 0, "mend that, then try again")
+    return CommandError(f"{path}: {reason}" if path else reason, hint=hint)

@@ -20,6 +20,7 @@ from pathlib import Path
 import yaml
 
 from tools.errors import EXIT_USAGE, CommandError
+from tools.invocation import TRIZONE
 from tools.processes import ProcessRecord, identify
 from tools.resolve import PortUse, Previous, Resolved
 from topology.settings import ClusterSettings, SettingsError, load_settings
@@ -49,7 +50,7 @@ def read_settings(path: Path) -> ClusterSettings:
 
 
 class ClusterFolder:
-    """The paths and small files of one cluster."""
+    """The paths and small files of one cluster. What the system refuses is an OSError, see tools.errors.explain."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
@@ -64,8 +65,10 @@ class ClusterFolder:
     def create(self) -> None:
         """Make the folder and its subfolders. Raises CommandError when that is not possible."""
         try:
-            for folder in (self.path, self.run_path, self.path / "logs", self.path / "nodes"):
-                folder.mkdir(parents=True, exist_ok=True)
+            # For its owner only: it holds every item in the clear.
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self.run_path, self.path / "logs", self.path / "nodes"):
+                folder.mkdir(exist_ok=True)
         except OSError as error:
             raise CommandError(f"the data folder {self.path} cannot be made: {error}") from error
 
@@ -83,7 +86,7 @@ class ClusterFolder:
         if not self.exists:
             raise CommandError(
                 f"there is no cluster in {self.path}",
-                hint="start one with `trizone up`, or name its folder with --data",
+                hint=f"start one with `{TRIZONE} up`, or name its folder with --data",
             )
         return read_settings(self.settings_path)
 
@@ -106,7 +109,9 @@ class ClusterFolder:
             ) from error
 
     def remember(self, resolved: Resolved) -> None:
-        """Write the resolved settings and their ports."""
+        """Write the resolved settings and their ports; a new folder gets its cluster's id."""
+        if not self.exists and not self._id_path.exists():
+            write_whole(self._id_path, f"{uuid.uuid4()}\n")
         uses = [
             {"member": use.member, "key": use.key, "asked": use.asked, "given": use.given}
             for use in resolved.ports.values()
@@ -117,14 +122,20 @@ class ClusterFolder:
         write_whole(self.settings_path, HEADER + text)
 
     def cluster_id(self) -> str:
-        """The cluster's uuid, made at the first call."""
+        """The cluster's uuid. Raises CommandError when it is lost.
+
+        It is made with the folder and never again: nodes refuse peers and data of another id, so a new one would lock
+        the cluster out of its own data.
+        """
         try:
-            known = self._id_path.read_text().strip()
+            known = self._id_path.read_text(encoding="utf-8", errors="replace").strip()
         except FileNotFoundError:
-            known = str(uuid.uuid4())
-            write_whole(self._id_path, known + "\n")
+            known = None
         if not known:
-            raise CommandError(f"{self._id_path} is empty", hint="write the cluster's id back into it")
+            raise CommandError(
+                f"{self._id_path} is {'missing' if known is None else 'empty'}",
+                hint="put it back from a copy of the folder, or start a new cluster in another one with --data DIR",
+            )
         return known
 
     @contextmanager
@@ -139,7 +150,7 @@ class ClusterFolder:
                 who = f" (pid {holder.pid})" if holder else ""
                 raise CommandError(
                     f"another `trizone up`{who} looks after {self.path}",
-                    hint="`trizone start NAME` starts one process again, `trizone down` stops the cluster",
+                    hint=f"`{TRIZONE} start NAME` starts one process again, `{TRIZONE} down` stops the cluster",
                 ) from None
             me = identify("up", os.getpid())
             os.ftruncate(handle, 0)

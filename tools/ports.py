@@ -6,6 +6,7 @@ Law: a port is called free only after it was really bound.
 from __future__ import annotations
 
 import errno
+import ipaddress
 import socket
 from hashlib import blake2b
 from pathlib import Path
@@ -39,6 +40,14 @@ def is_free(host: str, port: int) -> bool:
 
 # In use, or below 1024 and not for us.
 _BUSY = frozenset((errno.EADDRINUSE, errno.EACCES))
+
+
+def is_loopback(host: str) -> bool:
+    """Can only this machine reach a server that listens on `host`? A name but `localhost` may be anything: no."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def first_chosen_port(folder: Path, end_port: int) -> int:

@@ -19,6 +19,8 @@ from pathlib import Path
 
 import psutil
 
+from tools.errors import CommandError
+
 # psutil computes start times from the boot time, which may shift by a second when the clock is corrected.
 START_TIME_TOLERANCE_S = 2.0
 # One old log is kept: a crash loop cannot fill the disk by itself.
@@ -134,7 +136,10 @@ def start(command: Sequence[str], log_path: Path, *, die_with_parent: bool) -> s
 
 
 def send(record: ProcessRecord, number: signal.Signals) -> bool:
-    """Signal this process, or its whole session with SIGKILL; False when it has ended already."""
+    """Signal this process, or its whole session with SIGKILL; False when it has ended already.
+
+    Raises CommandError when it is another user's.
+    """
     if not record.is_alive:
         return False
     try:
@@ -144,6 +149,11 @@ def send(record: ProcessRecord, number: signal.Signals) -> bool:
             os.kill(record.pid, number)
     except ProcessLookupError:
         return False
+    except PermissionError as error:
+        raise CommandError(
+            f"{record.name} (pid {record.pid}) may not be signalled: it belongs to another user",
+            hint="run this as the user who started the cluster",
+        ) from error
     return True
 
 

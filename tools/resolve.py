@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.errors import EXIT_USAGE, CommandError
+from tools.invocation import TRIZONE
 from topology.settings import ClusterSettings, NodeSettings, RouterSettings
 
 # (host, port) -> may a process bind it now?
@@ -164,7 +165,7 @@ def _running_port(use: PortUse, known: PortUse, http_port: int | None, router_nu
     if use.key == HTTP_PORT and http_port is not None and known.given != http_port + router_number[use.member]:
         raise CommandError(
             f"router {use.member} already serves port {known.given}",
-            hint="stop the cluster with `trizone down` before you change its port",
+            hint=f"stop the cluster with `{TRIZONE} down` before you change its port",
             exit_code=EXIT_USAGE,
         )
     return known.given
@@ -196,7 +197,7 @@ def _require_free(use: PortUse, host: str, port: int, is_free: IsFree) -> None:
     if use.key == HTTP_PORT:
         raise CommandError(
             f"port {port} for router {use.member} is in use by another process",
-            hint=f"stop that process, or choose another port: trizone up --http-port {min(port + 1000, 65000)}",
+            hint=f"stop that process, or choose another port: {TRIZONE} up --http-port {min(port + 1000, 65000)}",
         )
     raise CommandError(
         f"port {port} of node {use.member} is in use by another process",

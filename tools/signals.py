@@ -1,6 +1,7 @@
 """Ctrl-C, SIGTERM and SIGHUP as something a waiting command can select on.
 
-Used by the supervisor. Law: a signal is never lost between a check and a wait: it makes a file descriptor readable.
+Used by the supervisor. Laws: a signal is never lost between a check and a wait: it makes a file descriptor readable;
+what the caller had ignored (nohup, a job in the background) stays ignored.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from types import FrameType, TracebackType
 
 # SIGHUP: the terminal was closed.
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# SIGTERM is not among them: it is how `trizone down` asks a foreground `up` to stop.
+MAY_BE_IGNORED = frozenset((signal.SIGINT, signal.SIGHUP))
 
 
 class StopRequests:
@@ -21,8 +24,9 @@ class StopRequests:
         self._previous = {number: signal.getsignal(number) for number in STOP_SIGNALS}
 
     def __enter__(self) -> StopRequests:
-        for number in STOP_SIGNALS:
-            signal.signal(number, self._note)
+        for number, handler in self._previous.items():
+            if handler != signal.SIG_IGN or number not in MAY_BE_IGNORED:
+                signal.signal(number, self._note)
         return self
 
     def __exit__(

@@ -7,6 +7,7 @@ restarted, because people kill nodes on purpose.
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from collections.abc import Callable, Sequence
 from runtime.clock import SystemClock
 from tools.errors import CommandError, InterruptedByUser
 from tools.folder import ClusterFolder
+from tools.invocation import TRIZONE
 from tools.probe import NodeProbe, ask_routers
 from tools.processes import (
     ProcessRecord,
@@ -52,7 +54,6 @@ class Supervisor:
         self._stops = stops
         self._say = say
         self._die_with_parent = die_with_parent
-        self._cluster_id = folder.cluster_id()
         self._table = ProcessTable(folder.run_path)
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._clock = SystemClock()
@@ -68,10 +69,11 @@ class Supervisor:
         Raises CommandError with the reason and the last log lines, or InterruptedByUser; what this call started is
         stopped again in both cases.
         """
+        cluster_id = self._folder.cluster_id()
         started: list[ProcessRecord] = []
         deadline = self._clock.monotonic() + timeout_s
         try:
-            with NodeProbe(self._settings.nodes, self._cluster_id) as probe:
+            with NodeProbe(self._settings.nodes, cluster_id) as probe:
                 self._start_missing(self.node_names, started)
                 self._await_nodes(probe, started, deadline)
                 self._start_missing(self.router_names, started)
@@ -86,6 +88,7 @@ class Supervisor:
 
     def start_one(self, name: str, timeout_s: float = START_TIMEOUT_S) -> bool:
         """Start the process called `name` and wait until it answers; False when it runs already."""
+        cluster_id = self._folder.cluster_id()
         started: list[ProcessRecord] = []
         if self._table.find(name) is not None:
             return False
@@ -96,7 +99,7 @@ class Supervisor:
                 self._await_routers(started, deadline, [name])
             else:
                 nodes = [node for node in self._settings.nodes if node.id == name]
-                with NodeProbe(nodes, self._cluster_id) as probe:
+                with NodeProbe(nodes, cluster_id) as probe:
                     self._await_nodes(probe, started, deadline)
         except BaseException:
             self._stop_in_order(started)
@@ -120,8 +123,9 @@ class Supervisor:
             record = identify(name, child.pid)
             if record is None:
                 raise self._ended_early(ProcessRecord(name, child.pid, 0.0))
-            self._table.add(record)
+            # Before its pid file: should the disk be full, it is stopped again like the others.
             started.append(record)
+            self._table.add(record)
             self._say(f"{title} ({self._zones[name]}) started, pid {child.pid}")
 
     def _await_nodes(self, probe: NodeProbe, started: Sequence[ProcessRecord], deadline: float) -> None:
@@ -140,7 +144,7 @@ class Supervisor:
     def _await_leaders(self, probe: NodeProbe, started: Sequence[ProcessRecord], deadline: float) -> None:
         catalog_leader, with_leader = "", 0
         while True:
-            status = collect(self._settings, self._cluster_id, probe.ask(), (), {})
+            status = collect(self._settings, self._folder.cluster_id(), probe.ask(), (), {})
             if status.catalog_leader and not catalog_leader:
                 self._say(f"catalog group has a leader: {status.catalog_leader}")
             if status.with_leader > with_leader:
@@ -200,7 +204,7 @@ class Supervisor:
                     self._say(f"{self.title(record.name)} is back, pid {record.pid}")
                 current[record.name] = record
         if not current:
-            raise CommandError("every process of the cluster has ended", hint="start it again with `trizone up`")
+            raise CommandError("every process of the cluster has ended", hint=f"start it again with `{TRIZONE} up`")
 
     def _report_end(self, record: ProcessRecord) -> None:
         status = self._exit_status(record)
@@ -208,7 +212,8 @@ class Supervisor:
         if "exit status" in status and not status.endswith(" 0"):
             for line in last_lines(self._folder.log_path(record.name), LOG_LINES_SHOWN):
                 self._say(f"  {line}")
-        self._say(f"the cluster goes on without it; `trizone start {record.name}{self._folder.option}` starts it again")
+        again = f"{TRIZONE} start {record.name}{self._folder.option}"
+        self._say(f"the cluster goes on without it; `{again}` starts it again")
 
     def _exit_status(self, record: ProcessRecord) -> str:
         child = self._children.get(record.pid)
@@ -247,8 +252,10 @@ class Supervisor:
 
     def _stop_in_order(self, records: Sequence[ProcessRecord]) -> None:
         # Routers first: clients get their last answers from nodes that still run.
-        self._stop([record for record in records if record.name in self.router_names])
-        self._stop([record for record in records if record.name not in self.router_names])
+        try:
+            self._stop([record for record in records if record.name in self.router_names])
+        finally:
+            self._stop([record for record in records if record.name not in self.router_names])
 
     def _stop(self, records: Sequence[ProcessRecord]) -> None:
         """SIGTERM, time to drain, then SIGKILL; a further Ctrl-C ends the waiting."""
@@ -281,7 +288,9 @@ class Supervisor:
 
     def _forget(self, record: ProcessRecord) -> bool:
         """Remove its pid file and reap it if it is our child. False, for use in a condition."""
-        self._table.remove(record)
+        # A pid file that stays names a process that has ended: nobody takes it for a live one.
+        with contextlib.suppress(OSError):
+            self._table.remove(record)
         child = self._children.pop(record.pid, None)
         if child is not None:
             child.wait()
@@ -292,9 +301,10 @@ class Supervisor:
     def status(self) -> ClusterStatus:
         """Ask every process now."""
         pids = {record.name: record.pid for record in self._table.live(self._names)}
-        with NodeProbe(self._settings.nodes, self._cluster_id) as probe:
+        cluster_id = self._folder.cluster_id()
+        with NodeProbe(self._settings.nodes, cluster_id) as probe:
             answers = probe.ask()
-        return collect(self._settings, self._cluster_id, answers, ask_routers(self._settings.routers), pids)
+        return collect(self._settings, cluster_id, answers, ask_routers(self._settings.routers), pids)
 
     @property
     def _names(self) -> list[str]:

@@ -118,7 +118,7 @@ class TimeoutSettings(_Section):
 class LimitSettings(_Section):
     """Law 8: every queue has a named limit."""
 
-    request_body_bytes_max: Annotated[int, Field(ge=1024, le=64 * MIB)] = 16 * MIB
+    request_body_bytes_max: Annotated[int, Field(ge=1024, le=32 * MIB)] = 16 * MIB
     operations_in_flight_max: Annotated[int, Field(ge=1, le=1_000_000)] = 8192
     proposals_in_flight_max: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
     connections_max: Annotated[int, Field(ge=1, le=1_000_000)] = 4096

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from dynamo.errors import DynamoError, invalid_parameter, validation
 from dynamo.keys import KeyAttribute, KeySchema
-from dynamo.limits import CAPACITY_UNITS_MAX, TAGS_PER_TABLE_MAX
+from dynamo.limits import CAPACITY_UNITS_MAX, KEY_ATTRIBUTE_NAME_BYTES_MAX, TAGS_PER_TABLE_MAX
 
 # Members that are kept with the table as the client gave them.
 _SETTINGS = ("BillingMode", "ProvisionedThroughput", "Tags", "TableClass", "DeletionProtectionEnabled")
@@ -41,7 +41,6 @@ class CreateTableRequest:
     name: str
     key_schema: KeySchema
     billing_mode: str
-    deletion_protection: bool
     settings: dict[str, Any]
 
 
@@ -57,7 +56,6 @@ def parse_create_table(body: dict[str, Any]) -> CreateTableRequest:
         name=body["TableName"],
         key_schema=key_schema,
         billing_mode=billing_mode,
-        deletion_protection=body.get("DeletionProtectionEnabled", False),
         settings={name: body[name] for name in _SETTINGS if name in body},
     )
 
@@ -102,6 +100,9 @@ def _parse_key_schema(body: dict[str, Any]) -> KeySchema:
             "Number of attributes in KeySchema does not exactly match number of attributes defined in "
             "AttributeDefinitions"
         )
+    # The model counts characters. The text is that of DynamoDB Local for a key attribute; the service's was not seen.
+    if any(len(name.encode()) > KEY_ATTRIBUTE_NAME_BYTES_MAX for name in names):
+        raise validation("Attribute name size has exceeded the maximum size")
     partition, *rest = (KeyAttribute(name, defined[name]) for name in names)
     return KeySchema(partition, rest[0] if rest else None)
 
@@ -122,6 +123,9 @@ def _refuse_unsupported(body: dict[str, Any]) -> None:
     # Enabled false, alone, asks for the default encryption, which is no promise of a key.
     if encryption.get("Enabled") or "SSEType" in encryption or "KMSMasterKeyId" in encryption:
         raise _unsupported("Server-side encryption with KMS keys (SSESpecification)")
+    # Only UpdateTable takes it off again: without that the table could never be deleted.
+    if body.get("DeletionProtectionEnabled"):
+        raise _unsupported("DeletionProtectionEnabled")
     for member in _UNSUPPORTED_MEMBERS:
         if member in body:
             raise _unsupported(member)

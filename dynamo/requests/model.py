@@ -26,7 +26,10 @@ from dynamo.requests.differences import (
     TABLE_NAME_PATTERN,
 )
 
-_MODEL_PATH = "data/dynamodb/2012-08-10/service-2.json.gz"
+_MODEL_PATH = "data/{service}/2012-08-10/service-2.json.gz"
+
+# As botocore names them: the service itself, and that of its streams.
+Service = Literal["dynamodb", "dynamodbstreams"]
 
 Kind = Literal[
     "String",
@@ -89,9 +92,9 @@ class Member:
 
 
 @cache
-def load_service_model() -> dict[str, Any]:
+def load_service_model(service: Service = "dynamodb") -> dict[str, Any]:
     """The service model as botocore ships it."""
-    packed = (resources.files("botocore") / _MODEL_PATH).read_bytes()
+    packed = (resources.files("botocore") / _MODEL_PATH.format(service=service)).read_bytes()
     model: dict[str, Any] = orjson.loads(gzip.decompress(packed))
     return model
 

@@ -16,7 +16,7 @@ from dynamo.json_types import structure_error
 from dynamo.limits import TABLE_NAME_CHARACTERS_MAX
 from dynamo.requests.constraints import violation_error, violations
 from dynamo.requests.differences import NAMING_OPERATIONS, TABLE_NAME_FIRST_OPERATIONS
-from dynamo.requests.model import Shape, input_shape, load_service_model
+from dynamo.requests.model import Service, Shape, input_shape, load_service_model
 from dynamo.requests.reading import read
 
 _Accepts = Callable[[Any], Any]
@@ -98,9 +98,9 @@ class RequestValidator:
 
 
 @cache
-def operation_names() -> frozenset[str]:
+def operation_names(service: Service = "dynamodb") -> frozenset[str]:
     """Every operation of the service model, built here or not."""
-    return frozenset(load_service_model()["operations"])
+    return frozenset(load_service_model(service)["operations"])
 
 
 @cache

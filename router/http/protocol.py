@@ -15,27 +15,22 @@ import httptools
 from router import limits
 from router.http import answers, refusals
 from router.http.exchange import Exchange
+from router.http.headers import (
+    AUTHORIZATION,
+    CONTENT_LENGTH,
+    EXPECT,
+    KINDS,
+    TARGET,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    head_without_offer,
+)
 from runtime.logs import get_logger
 
 if TYPE_CHECKING:
     from router.http.server import HttpServer
 
 log = get_logger()
-
-_TARGET = 1
-_AUTHORIZATION = 2
-_EXPECT = 3
-_CONTENT_LENGTH = 4
-_UPGRADE = 5
-_TRANSFER_ENCODING = 6
-_HEADERS = {
-    b"x-amz-target": _TARGET,
-    b"authorization": _AUTHORIZATION,
-    b"expect": _EXPECT,
-    b"content-length": _CONTENT_LENGTH,
-    b"upgrade": _UPGRADE,
-    b"transfer-encoding": _TRANSFER_ENCODING,
-}
 
 
 class _Refused(Exception):
@@ -156,11 +151,27 @@ class HttpConnection(asyncio.Protocol):
             # One read may already have been under way when reading was paused.
             self._held.append(data)
             return
-        self._feed(data)
+        if rest := self._take_in(data):
+            self._held.append(rest)
+
+    def _take_in(self, data: bytes) -> bytes:
+        """Feed the parser; returns what is left because reading was paused on the way.
+
+        In slices, or one large read of tiny requests would begin thousands of operations at once, whatever
+        limits.PIPELINED_REQUESTS_MAX says.
+        """
+        if len(data) <= limits.FEED_BYTES_MAX:
+            self._feed(data)
+            return b""
+        for begin in range(0, len(data), limits.FEED_BYTES_MAX):
+            if self._reading_paused:
+                return data[begin:]
+            self._feed(data[begin : begin + limits.FEED_BYTES_MAX])
+        return b""
 
     def _feed(self, data: bytes) -> None:
         parser = self._parser
-        if parser is None:
+        if parser is None or self._close_after_answers:
             return
         self._head_began_in_feed = False
         try:
@@ -177,7 +188,7 @@ class HttpConnection(asyncio.Protocol):
                 self._refuse(500, refusals.FAILED)
         if self._reading_head and not self._head_began_in_feed:
             # Bytes of a head that has not ended: the parser buffers a partial header without a limit of its own. The
-            # read in which the head began is bounded by itself (and may hold whole requests before it).
+            # slice in which the head began is bounded by itself (and may hold whole requests before it).
             self._head_bytes += len(data)
             if self._head_bytes > limits.HEADER_BYTES_MAX:
                 self._refuse(431, refusals.HEADERS_TOO_LARGE)
@@ -191,20 +202,15 @@ class HttpConnection(asyncio.Protocol):
         if not self._offers_upgrade or self._close_after_answers or parser.get_method() == b"CONNECT":
             self._finish_after_answers()
             return
-        lines = [parser.get_method() + b" " + self._path + b" HTTP/1.1"]
-        lines += (
-            b"%b: %b" % (name, value)
-            for name, value in (
-                (b"X-Amz-Target", self._target),
-                (b"Authorization", self._authorization),
-                (b"Transfer-Encoding", self._transfer_encoding),
-                (b"Content-Length", b"%d" % self._content_length if self._content_length else b""),
-                (b"Expect", b"100-continue" if self._expects_continue else b""),
-            )
-            if value
+        headers = (
+            (b"X-Amz-Target", self._target),
+            (b"Authorization", self._authorization),
+            (b"Transfer-Encoding", self._transfer_encoding),
+            (b"Content-Length", b"%d" % self._content_length if self._content_length else b""),
+            (b"Expect", b"100-continue" if self._expects_continue else b""),
         )
         self._parser = httptools.HttpRequestParser(self)
-        self._feed(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
+        self._feed(head_without_offer(parser.get_method(), self._path, headers) + rest)
 
     # --- httptools ----------------------------------------------------------------------------------------------
 
@@ -235,25 +241,25 @@ class HttpConnection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header, or one trailer of a chunked body."""
         self._header_count += 1
-        # A head that arrives in one read is bounded by the read; what counts is what one request adds up to.
+        # A head that arrives in one slice is bounded by it; what counts is what one request adds up to.
         if self._header_count > limits.HEADERS_MAX or len(value) > limits.HEADER_BYTES_MAX:
             self._stop(431, refusals.HEADERS_TOO_LARGE)
         if not self._reading_head:
             return
-        kind = _HEADERS.get(name.lower())
+        kind = KINDS.get(name.lower())
         if kind is None:
             return
-        if kind == _TARGET:
+        if kind == TARGET:
             self._target = value
-        elif kind == _AUTHORIZATION:
+        elif kind == AUTHORIZATION:
             self._authorization = value
-        elif kind == _CONTENT_LENGTH:
+        elif kind == CONTENT_LENGTH:
             self._content_length = int(value) if len(value) < 20 and value.isdigit() else 1 << 62
-        elif kind == _UPGRADE:
+        elif kind == UPGRADE:
             self._offers_upgrade = True
-        elif kind == _TRANSFER_ENCODING:
+        elif kind == TRANSFER_ENCODING:
             self._transfer_encoding = value
-        elif kind == _EXPECT:
+        elif kind == EXPECT:
             self._expects_continue = value.lower() == b"100-continue"
 
     def on_headers_complete(self) -> None:
@@ -397,7 +403,7 @@ class HttpConnection(asyncio.Protocol):
         self._linger = True
         exchange = Exchange(self)
         exchange.keep_alive = False
-        exchange.error_code = f"Http{status}"
+        self.server.counts.refuse(status)
         self._queue.append(exchange)
         exchange.respond(status, body)
 
@@ -430,7 +436,9 @@ class HttpConnection(asyncio.Protocol):
     def _pause_reading(self) -> None:
         if not self._reading_paused and self._transport is not None:
             self._reading_paused = True
-            self._transport.pause_reading()
+            # Not while what was held is fed: the transport has not been resumed yet.
+            if self._transport.is_reading():
+                self._transport.pause_reading()
 
     def _resume_reading(self) -> None:
         if not self._reading_paused or len(self._queue) >= limits.PIPELINED_REQUESTS_MAX:
@@ -440,10 +448,9 @@ class HttpConnection(asyncio.Protocol):
         for position, data in enumerate(held):
             if self._close_after_answers:
                 break
-            if self._reading_paused:
-                self._held = held[position:]
+            if rest := data if self._reading_paused else self._take_in(data):
+                self._held = [rest, *held[position + 1 :]]
                 return
-            self._feed(data)
         if not self._reading_paused and self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 

@@ -87,4 +87,4 @@ class Services:
 
 
 class NeedsCatalog(Exception):
-    """The copy does not show an active table of this name, and no strong read has confirmed that yet."""
+    """The copy shows no active table of this name, or is not there yet, and no strong read has confirmed that."""

@@ -23,7 +23,7 @@ def delete_item(services: Services, call: Call, request: dict[str, Any]) -> None
     has_expressions = _PARAMETERS.check_combination(request)
     key_attributes = canonical_item(request["Key"])
     flags = all_old_or_none(request) | common_flags(request)
-    expressions = Expressions(request) if has_expressions else None
+    expressions = Expressions(request, len(call.body)) if has_expressions else None
     table = find_active(services, call, request["TableName"])
     if expressions is not None:
         expressions.check(table.key_schema.names if table is not None else ())

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from dynamo.limits import LIST_TABLES_PAGE_MAX
-from router.operations.call import Call, Services
+from router.operations.call import Call, NeedsCatalog, Services
 from router.operations.table_description import describe
 from router.operations.tables import find_any
 
@@ -24,6 +24,9 @@ def describe_table(services: Services, call: Call, request: dict[str, Any]) -> N
 
 def list_tables(services: Services, call: Call, request: dict[str, Any]) -> None:
     """One page of names, sorted; ExclusiveStartTableName need not exist (any more)."""
+    if services.copy.version == 0 and not call.catalog_confirmed:
+        # A router that has just started knows of no table, which is not that there is none.
+        raise NeedsCatalog
     names = services.copy.tables.names(call.region)
     start = request.get("ExclusiveStartTableName")
     # Bytes order, as TablesByName.names sorts.

@@ -62,7 +62,7 @@ def get_item(services: Services, call: Call, request: dict[str, Any]) -> None:
     """Raises DynamoError; else `call` is answered when the operation ends."""
     has_expressions = _PARAMETERS.check_combination(request)
     key_attributes = canonical_item(request["Key"])
-    expressions = Expressions(request) if has_expressions else None
+    expressions = Expressions(request, len(call.body)) if has_expressions else None
     table = find_active(services, call, request["TableName"])
     if expressions is not None:
         # A projection may name key attributes: only updates may not.

@@ -18,10 +18,12 @@ from dynamo.expressions import (
     Projection,
     Update,
     check_expressions,
+    check_substitutions_size,
     parse_condition,
     parse_projection,
     parse_update,
 )
+from dynamo.limits import EXPRESSION_SUBSTITUTIONS_BYTES_MAX
 from dynamo.values import Item, canonical_item, canonical_value
 
 _VALUE_PARAMETERS = frozenset({"ConditionExpression", "UpdateExpression"})
@@ -93,11 +95,14 @@ class Expressions:
 
     __slots__ = ("condition", "names", "projection", "update", "values")
 
-    def __init__(self, request: dict[str, Any]) -> None:
-        """Raises ValidationException with the parsers' texts."""
+    def __init__(self, request: dict[str, Any], body_bytes: int) -> None:
+        """`body_bytes` is the length of the request as it came. Raises ValidationException with the parsers' texts."""
         get = request.get
         self.names: dict[str, str] | None = get("ExpressionAttributeNames")
         self.values = canonical_values(request)
+        # As JSON every value takes more than it is counted with: a smaller body need not be measured.
+        if body_bytes > EXPRESSION_SUBSTITUTIONS_BYTES_MAX:
+            check_substitutions_size(self.names, self.values)
         text = get("UpdateExpression")
         self.update: Update | None = None if text is None else parse_update(text)
         text = get("ConditionExpression")

@@ -27,7 +27,7 @@ def put_item(services: Services, call: Call, request: dict[str, Any]) -> None:
     flags = all_old_or_none(request) | common_flags(request)
     if item_size(item) > ITEM_BYTES_MAX:
         raise validation("Item size has exceeded the maximum allowed size")
-    expressions = Expressions(request) if has_expressions else None
+    expressions = Expressions(request, len(call.body)) if has_expressions else None
     table = find_active(services, call, request["TableName"])
     if expressions is not None:
         expressions.check(table.key_schema.names if table is not None else ())

@@ -29,6 +29,7 @@ log = get_logger()
 Run = Callable[[Services, Call, dict[str, Any]], None]
 
 TARGET_PREFIX = "DynamoDB_20120810."
+STREAMS_TARGET_PREFIX = "DynamoDBStreams_20120810."
 OPERATIONS: Final[dict[str, Run]] = {
     "CreateTable": create_table,
     "DeleteItem": delete_item,
@@ -93,9 +94,12 @@ class Operations:
     def _unknown(self, target: bytes) -> DynamoError:
         prefix, dot, name = target.decode("latin-1").rpartition(".")
         # The name is given back only when it is one of the service's.
-        if dot and prefix + dot == TARGET_PREFIX and name in operation_names():
-            return unknown_operation(name)
-        return unknown_operation("")
+        known: frozenset[str] = frozenset()
+        if prefix + dot == TARGET_PREFIX:
+            known = operation_names()
+        elif prefix + dot == STREAMS_TARGET_PREFIX:
+            known = operation_names("dynamodbstreams")
+        return unknown_operation(name if name in known else "")
 
     def retry(self, call: Call) -> None:
         """Run the call again after a strong catalog read."""

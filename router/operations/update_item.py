@@ -32,7 +32,7 @@ def update_item(services: Services, call: Call, request: dict[str, Any]) -> None
     has_expressions = _PARAMETERS.check_combination(request)
     key_attributes = canonical_item(request["Key"])
     flags = _RETURN_FLAGS[request.get("ReturnValues", "NONE")] | common_flags(request)
-    expressions = Expressions(request) if has_expressions else None
+    expressions = Expressions(request, len(call.body)) if has_expressions else None
     table = find_active(services, call, request["TableName"])
     if expressions is not None:
         expressions.check(table.key_schema.names if table is not None else ())

@@ -112,7 +112,10 @@ class NodeLink:
         self._wake.set()
 
     async def run(self) -> None:
-        """Keep the stream until cancelled."""
+        """Keep the stream until cancelled.
+
+        Nothing else ends it: without its link a node would stay unknown to this router until the router is restarted.
+        """
         attempt = 0
         while True:
             wait_ms = 0.0
@@ -127,6 +130,18 @@ class NodeLink:
                     # Once for each outage: a node that stays down would fill the log.
                     reason = error.details() if isinstance(error, grpc.aio.AioRpcError) else repr(error)
                     log.warning("node_unreachable", node=self.node_id, address=self.address, reason=reason)
+            except asyncio.CancelledError:
+                # A call that was cancelled beneath this task raises it too: only the task's own ends the link.
+                if _is_cancelled():
+                    raise
+                log.warning(
+                    "node_unreachable", node=self.node_id, address=self.address, reason="the call was cancelled"
+                )
+            except Exception as error:
+                log.error("link_failed", node=self.node_id, address=self.address, exc_info=error)
+            if _is_cancelled():
+                # An error on the way out has taken the cancellation's place; without it `close` would wait for ever.
+                raise asyncio.CancelledError
             if not wait_ms:
                 ceiling = min(limits.RECONNECT_MS_MAX, limits.RECONNECT_MS_MIN << min(attempt, 6))
                 wait_ms = ceiling * (0.5 + self._rng.random() / 2)
@@ -146,8 +161,8 @@ class NodeLink:
             try:
                 async with asyncio.timeout(self._connect_s):
                     await self._greet(call)
-                self._up()
                 try:
+                    self._up()
                     await self._serve(call)
                 finally:
                     self._down()
@@ -178,19 +193,20 @@ class NodeLink:
     def _up(self) -> None:
         self._counts.connected = 1
         self._counts.connects += 1
-        log.info("node_connected", node=self.node_id, address=self.address)
         self._queue.clear()
         self._queued_bytes = 0
         self._acknowledge = self._catalog_version > 0
         self._owner.link_up(self.node_id)
+        log.info("node_connected", node=self.node_id, address=self.address)
         self._owner.frame_received(self.node_id, self._first_frame)
 
     def _down(self) -> None:
         self._counts.connected = 0
         self._queue.clear()
         self._queued_bytes = 0
-        log.warning("node_disconnected", node=self.node_id, address=self.address)
+        # First: operations on the stream must end or move whatever becomes of the log line.
         self._owner.link_down(self.node_id)
+        log.warning("node_disconnected", node=self.node_id, address=self.address)
 
     async def _serve(self, call: _Call) -> None:
         """Read until the stream breaks; a failing writer ends it too."""
@@ -209,8 +225,7 @@ class NodeLink:
             log.info("stream_ended", node=node_id, reason=repr(error))
         except asyncio.CancelledError:
             # The call's own cancellation looks like the task's: only the latter asks this task to end.
-            current = asyncio.current_task()
-            if current is not None and current.cancelling():
+            if _is_cancelled():
                 raise
         finally:
             writer.cancel()
@@ -256,3 +271,9 @@ class NodeLink:
                 pending.sent = True
                 operations.append(pending.operation)
         return operations
+
+
+def _is_cancelled() -> bool:
+    """Is the running task itself asked to end?"""
+    current = asyncio.current_task()
+    return current is not None and bool(current.cancelling())

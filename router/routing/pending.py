@@ -36,6 +36,7 @@ class Pending:
         "node",
         "operation",
         "overloaded",
+        "placed_at_s",
         "sent",
         "tried",
     )
@@ -49,7 +50,9 @@ class Pending:
         self.node = ""
         self.sent = False
         self.attempts = 0
-        # Replicas that could not serve this eventual read.
+        # When it was given to that stream.
+        self.placed_at_s = 0.0
+        # Replicas that could not serve this eventual read, or did not answer in time.
         self.tried: frozenset[str] = frozenset()
         # The last refusal was a full queue: at the deadline the client is told to slow down.
         self.overloaded = False

@@ -152,6 +152,7 @@ class RoutingState:
         if (now_s - self._scanned_at_s) * 1000 >= limits.DEADLINE_SCAN_MS:
             self._scanned_at_s = now_s
             self._expire(now_s)
+            self._move_late_reads(now_s)
             if self._waiting:
                 self._probe(now_s)
 
@@ -210,6 +211,7 @@ class RoutingState:
             # Registered before it is queued: a stream that breaks at once must find it.
             outstanding[pending.operation.id] = pending
             pending.node = node_id
+            pending.placed_at_s = now_s
             pending.attempts += 1
             if self._streams.send(node_id, pending):
                 if not first:
@@ -286,10 +288,38 @@ class RoutingState:
             pending.sent = False
             self._again(pending, now_s)
 
+    def _move_late_reads(self, now_s: float) -> None:
+        """Eventual reads that their replica has not answered for long go to the next one; a late answer is ignored.
+
+        With no other replica left they stay: the answer may still come before the deadline.
+        """
+        latest_s = now_s - limits.EVENTUAL_READ_MS_MAX / 1000
+        late = []
+        for outstanding in self._outstanding.values():
+            for pending in outstanding.values():
+                if pending.placed_at_s > latest_s:
+                    break  # in the order in which they were given to the stream
+                if pending.operation.kind == pb.GET_EVENTUAL:
+                    late.append(pending)
+        for pending in late:
+            node_id = pending.node
+            if self._has_other_replica(node_id, pending):
+                del self._outstanding[node_id][pending.operation.id]
+                pending.node = ""
+                pending.sent = False
+                pending.tried |= {node_id}
+                self._again(pending, now_s)
+
+    def _has_other_replica(self, node_id: str, pending: Pending) -> bool:
+        """Is there a live replica besides `node_id` that has not been asked?"""
+        return any(
+            other != node_id and other in self._outstanding and other not in pending.tried
+            for other in self._route(pending.operation.partition).reads
+        )
+
     def _next_replica(self, node_id: str, pending: Pending, now_s: float) -> None:
-        pending.tried |= {node_id}
-        route = self._route(pending.operation.partition)
-        if any(other in self._outstanding and other not in pending.tried for other in route.reads):
+        if self._has_other_replica(node_id, pending):
+            pending.tried |= {node_id}
             self._again(pending, now_s)
         else:
             pending.tried = frozenset()

@@ -52,7 +52,6 @@ def test_a_table_with_a_partition_key() -> None:
     assert request.name == "Music"
     assert request.key_schema == KeySchema(KeyAttribute("artist", "S"))
     assert request.billing_mode == "PAY_PER_REQUEST"
-    assert request.deletion_protection is False
     assert request.settings == {"BillingMode": "PAY_PER_REQUEST"}
 
 
@@ -62,7 +61,7 @@ def test_a_table_with_everything_this_version_keeps() -> None:
         "ProvisionedThroughput": THROUGHPUT,
         "Tags": [{"Key": "team", "Value": ""}],
         "TableClass": "STANDARD_INFREQUENT_ACCESS",
-        "DeletionProtectionEnabled": True,
+        "DeletionProtectionEnabled": False,
     }
     request = parse(
         body(
@@ -74,7 +73,6 @@ def test_a_table_with_everything_this_version_keeps() -> None:
         )
     )
     assert request.key_schema == KeySchema(KeyAttribute("digest", "B"), KeyAttribute("year", "N"))
-    assert request.deletion_protection is True
     assert request.settings == settings
 
 
@@ -82,6 +80,12 @@ def test_billing_is_provisioned_when_nothing_is_said() -> None:
     request = parse(body(BillingMode=None, ProvisionedThroughput=THROUGHPUT))
     assert request.billing_mode == "PROVISIONED"
     assert request.settings == {"ProvisionedThroughput": THROUGHPUT}
+
+
+def test_a_key_name_of_255_bytes_is_taken() -> None:
+    name = "é" * 127 + "a"
+    request = parse(body(AttributeDefinitions=definitions((name, "S")), KeySchema=schema((name, "HASH"))))
+    assert request.key_schema.names == (name,)
 
 
 BOTH_NEEDED = (
@@ -145,6 +149,17 @@ AB = definitions(("a", "S"), ("b", "S"))
             + "AttributeDefinitions",
             id="a definition too many",
         ),
+        *(
+            pytest.param(
+                {
+                    "AttributeDefinitions": definitions(("a", "S"), ("é" * 128, "S")),
+                    "KeySchema": schema(*zip(names, ("HASH", "RANGE"), strict=True)),
+                },
+                "Attribute name size has exceeded the maximum size",
+                id=f"a {role} key name of 128 characters and 256 bytes",
+            )
+            for role, names in (("partition", ("é" * 128, "a")), ("sort", ("a", "é" * 128)))
+        ),
         pytest.param(
             {"GlobalSecondaryIndexes": []},
             INVALID + "List of GlobalSecondaryIndexes is empty",
@@ -172,6 +187,7 @@ WITH_YEAR = {"AttributeDefinitions": definitions(("artist", "S"), ("year", "N"))
         ({"StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}}, "Streams"),
         ({"SSESpecification": {"Enabled": True}}, "Server-side encryption with KMS keys (SSESpecification)"),
         ({"SSESpecification": {"KMSMasterKeyId": "k"}}, "Server-side encryption with KMS keys (SSESpecification)"),
+        ({"DeletionProtectionEnabled": True}, "DeletionProtectionEnabled"),
         ({"ResourcePolicy": "{}"}, "ResourcePolicy"),
         ({"OnDemandThroughput": {"MaxReadRequestUnits": 1}}, "OnDemandThroughput"),
         ({"WarmThroughput": {"ReadUnitsPerSecond": 1}}, "WarmThroughput"),

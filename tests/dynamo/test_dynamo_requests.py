@@ -47,6 +47,10 @@ def test_the_operations_are_those_of_the_model() -> None:
         validator_for("NoSuchOperation")
 
 
+def test_the_operations_of_streams_are_known_apart() -> None:
+    assert operation_names("dynamodbstreams") == {"DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"}
+
+
 @pytest.mark.parametrize("operation", sorted(operation_names()))
 def test_every_operation_compiles_and_judges_an_empty_body(operation: str) -> None:
     validator = validator_for(operation)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
-from dynamo.errors import DynamoError, conditional_check_failed, serialization, validation
+from dynamo.errors import DynamoError, conditional_check_failed, serialization, throttling, validation
 from router import limits
 from router.http.answers import RequestIds, answer, error_body, error_status, without_body
 from router.http.authorization import DEFAULT_SCOPE, Scope, parse_scope
@@ -79,10 +79,19 @@ def test_write_ids_differ_and_are_16_bytes() -> None:
         ),
         (
             validation('quote " and \ud800'),
-            {"__type": "com.amazon.coral.service#ValidationException", "message": 'quote " and ?'},
+            {"__type": "com.amazon.coral.validate#ValidationException", "message": 'quote " and ?'},
+        ),
+        (
+            throttling(),
+            {
+                "__type": "com.amazon.coral.service#ThrottlingException",
+                "message": "Throughput exceeds the current capacity of your table or index. DynamoDB is automatically "
+                "scaling your table or index so please try again shortly. If exceptions persist, check if you have a "
+                "hot key: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html",
+            },
         ),
     ],
-    ids=["no message", "members", "text a client sent"],
+    ids=["no message", "members", "text a client sent", "a full queue has the text of an on-demand table"],
 )
 def test_error_body(error: DynamoError, body: object) -> None:
     assert orjson.loads(error_body(error)) == body
@@ -133,8 +142,9 @@ def test_metrics_say_what_was_counted() -> None:
     counts.observe(1, "", 0.004)
     counts.observe(1, "ThrottlingException", 0.2)
     counts.stream("n1").frames_sent = 3
+    counts.refuse(413)
     registry = CollectorRegistry()
-    gauges = Gauges(parked=lambda: 4, outstanding=lambda: {"n1": 5}, catalog_version=lambda: 6)
+    gauges = Gauges(parked=lambda: 4, outstanding=lambda: {"n1": 5}, catalog_version=lambda: 6, catalog_reads=lambda: 7)
     registry.register(RouterCollector(counts, gauges))
     text = generate_latest(registry).decode()
     for line in (
@@ -146,6 +156,8 @@ def test_metrics_say_what_was_counted() -> None:
         'trizone_router_outstanding_operations{node="n1"} 5.0',
         "trizone_router_parked_operations 4.0",
         "trizone_router_catalog_version 6.0",
+        "trizone_router_catalog_reads_total 7.0",
+        'trizone_router_http_refusals_total{status="413"} 1.0',
     ):
         assert line in text
 

@@ -72,6 +72,9 @@ class Transport:
         assert self.paused
         self.paused = False
 
+    def is_reading(self) -> bool:
+        return not self.paused
+
     def is_closing(self) -> bool:
         return self.closed
 
@@ -279,6 +282,7 @@ def test_malformed_is_answered_400_after_the_answers_due_and_then_closed(data: b
         call.succeed(b"ok")
     peer.loop.turn()
     assert [status for status, _, _ in peer.answers()] == [200] * before + [400]
+    assert peer.server.counts.http_refusals == {400: 1}
     assert peer.answers()[-1][1]["connection"] == "close"
     assert peer.transport.eof
     peer.wait(limits.LINGER_MS_MAX / 1000 + 1)
@@ -299,12 +303,22 @@ def test_a_body_over_the_limit_is_refused_while_it_is_read(how: str) -> None:
         peer.send("\r\n".join(lines).encode() + b"\r\n\r\n")
     ((status, headers, body),) = peer.answers()
     assert status == 413
+    assert peer.server.counts.http_refusals == {413: 1}
     assert headers["connection"] == "close"
     assert orjson.loads(body)["__type"] == "com.amazon.coral.service#RequestEntityTooLargeException"
     assert peer.handler.calls == []
     assert peer.server.body_bytes_buffered == 0
     peer.send(b"y" * 5000)
     assert len(peer.answers()) == 1
+
+
+def test_a_body_beyond_what_all_connections_may_buffer_is_refused_and_counted() -> None:
+    peer = Peer()
+    peer.server.body_bytes_buffered = limits.BODY_BYTES_BUFFERED_MAX
+    peer.send(post(b"x" * 100), [100, 20])
+    assert [status for status, _, _ in peer.answers()] == [503]
+    assert peer.server.counts.http_refusals == {503: 1}
+    assert peer.server.body_bytes_buffered == limits.BODY_BYTES_BUFFERED_MAX
 
 
 def test_a_body_of_exactly_the_limit_is_taken() -> None:
@@ -327,6 +341,7 @@ def test_a_head_over_the_limits_is_refused(data: bytes) -> None:
     peer = Peer()
     peer.send(data, [1000] * 200)
     assert [status for status, _, _ in peer.answers()] == [431]
+    assert peer.server.counts.http_refusals == {431: 1}
     assert peer.handler.calls == []
 
 
@@ -405,6 +420,29 @@ def test_many_pipelined_requests_stop_the_reading_until_answers_have_left() -> N
     assert peer.answers()[-1][2] == b"held"
 
 
+def test_one_read_of_tiny_requests_does_not_begin_them_all() -> None:
+    peer = Peer()
+    peer.handler.hold = True
+    bodies = [b"%d" % number for number in range(10 * limits.PIPELINED_REQUESTS_MAX)]
+    one = b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n%b"
+    data = b"".join(one % (len(body), body) for body in bodies)
+    most = limits.PIPELINED_REQUESTS_MAX + limits.FEED_BYTES_MAX // len(one % (1, b"0"))
+    assert len(bodies) > 2 * most, "more than what may begin"
+    peer.send(data)
+    assert peer.transport.paused
+    peer.send(post(b"behind"))
+    answered = 0
+    while answered < len(bodies) + 1:
+        waiting = peer.handler.calls[answered:]
+        assert 0 < len(waiting) <= most
+        answered += len(waiting)
+        for call in waiting:
+            call.succeed(call.body)
+        peer.loop.turn()
+    assert [body for _, _, body in peer.answers()] == [*bodies, b"behind"]
+    assert not peer.transport.paused
+
+
 def test_a_peer_that_does_not_read_is_not_read_from_and_then_cut() -> None:
     peer = Peer()
     peer.connection.pause_writing()
@@ -443,6 +481,7 @@ def test_a_head_that_drips_is_ended_however_steadily() -> None:
         peer.send(bytes([byte]))
         peer.wait(limits.HEADER_READ_MS_MAX / 10_000)
     assert [answer[0] for answer in peer.answers()] == [408]
+    assert peer.server.counts.http_refusals == {408: 1}
 
 
 def test_an_operation_under_way_keeps_its_connection() -> None:

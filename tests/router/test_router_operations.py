@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -63,19 +64,18 @@ class Bench:
         self.submitted: list[Pending] = []
         self.timers: list = []
         self.operations = Operations(CatalogReader(self))
-        self.operations.bind(
-            Services(
-                port=self,
-                copy=self.copy,
-                clock=self.clock,
-                write_ids=WriteIds(b"process!"),
-                new_uuid=lambda: "new-uuid",
-                table_activation_ms=2000,
-                tables_max=2500,
-                retry=self.operations.retry,
-                run_guarded=self.operations.run_guarded,
-            )
+        self.services = Services(
+            port=self,
+            copy=self.copy,
+            clock=self.clock,
+            write_ids=WriteIds(b"process!"),
+            new_uuid=lambda: "new-uuid",
+            table_activation_ms=2000,
+            tables_max=2500,
+            retry=self.operations.retry,
+            run_guarded=self.operations.run_guarded,
         )
+        self.operations.bind(self.services)
         self.catalog = catalog_pb2.Catalog(version=1)
         self.catalog.partitions.add(id=0, first_hash=bytes(16), replicas=["n1"])
         for number, boundary in enumerate(initial_boundaries(4), start=1):
@@ -348,6 +348,33 @@ def test_refusals(bench: Bench, name: str, members: dict[str, object], code: str
     assert bench.submitted == []
 
 
+HALF = "x" * (1024 * 1024)
+
+
+LONG_NAMES = {f"#{number}": "n" * 65_000 for number in range(40)}
+
+
+@pytest.mark.parametrize(
+    ("name", "names", "values", "text"),
+    [
+        *((name, LONG_NAMES, {}, "ExpressionAttributeNames exceeds max size") for name in ITEM_OPERATIONS),
+        *((name, {}, {":v": HALF, ":w": HALF}, "ExpressionAttributeValues exceeds max size") for name in WRITES),
+    ],
+)
+def test_placeholders_of_more_than_2_mb_are_refused(
+    bench: Bench, name: str, names: dict[str, str], values: dict[str, str], text: str
+) -> None:
+    clause = " AND ".join([*(f"{one} = {one}" for one in names), *(f"a = {one}" for one in values)])
+    members: dict[str, object] = {"ConditionExpression": clause}
+    if name == "GetItem":
+        members = {"ProjectionExpression": ", ".join(names)}
+    if names:
+        members["ExpressionAttributeNames"] = names
+    if values:
+        members["ExpressionAttributeValues"] = {one: {"S": value} for one, value in values.items()}
+    assert bench.call(name, request(name, **members)).error == ("ValidationException", text)
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b"1", b"null", b'"x"', b"\xff", b'{"TableName":"\\ud800"}', b"[" * 5000]
 )
@@ -361,6 +388,12 @@ def test_a_body_that_is_no_json_object_is_a_serialization_exception(bench: Bench
     [
         (b"DynamoDB_20120810.Query", "The operation Query is not supported"),
         (b"DynamoDB_20120810.TransactWriteItems", "The operation TransactWriteItems is not supported"),
+        (b"DynamoDBStreams_20120810.DescribeStream", "The operation DescribeStream is not supported"),
+        (b"DynamoDBStreams_20120810.GetRecords", "The operation GetRecords is not supported"),
+        (b"DynamoDBStreams_20120810.GetShardIterator", "The operation GetShardIterator is not supported"),
+        (b"DynamoDBStreams_20120810.ListStreams", "The operation ListStreams is not supported"),
+        (b"DynamoDBStreams_20120810.GetItem", ""),
+        (b"DynamoDB_20120810.ListStreams", ""),
         (b"DynamoDB_20120810.Nonsense", ""),
         (b"DynamoDB_20111205.GetItem", ""),
         (b"GetItem", ""),
@@ -758,6 +791,15 @@ def test_list_tables(bench: Bench, body: dict[str, object], names: list[str], la
     bench.copy.replace(bench.newer())
     answer = bench.call("ListTables", body).answer
     assert answer == {"TableNames": names} | ({"LastEvaluatedTableName": last} if last else {})
+
+
+def test_a_router_without_a_catalog_reads_it_before_it_lists_tables(bench: Bench) -> None:
+    bench.copy = CatalogCopy()
+    bench.operations.bind(replace(bench.services, copy=bench.copy))
+    call = bench.call("ListTables", {})
+    assert call.answers == []
+    bench.answer_catalog_read()
+    assert call.answer == {"TableNames": ["things"]}
 
 
 def test_list_tables_knows_only_its_region(bench: Bench) -> None:

@@ -85,6 +85,7 @@ def test_without_nodes_it_is_unhealthy_denies_nothing_and_stops_cleanly(
     text = metrics.getresponse().read().decode()
     assert 'trizone_router_requests_total{error="ServiceUnavailable",operation="DescribeTable"} 1.0' in text
     assert 'trizone_router_stream_connected{node="n1"} 0.0' in text
+    assert "trizone_router_catalog_reads_total 1.0" in text
     metrics.close()
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0

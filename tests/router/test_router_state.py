@@ -357,6 +357,57 @@ def test_an_eventual_read_that_every_replica_refuses_is_tried_again_later() -> N
     assert pending.node == "n2"
 
 
+LATE_S = (limits.EVENTUAL_READ_MS_MAX + limits.DEADLINE_SCAN_MS + limits.TICK_MS) / 1000
+
+
+def test_an_eventual_read_leaves_a_node_that_is_silent_and_its_late_answer_is_ignored() -> None:
+    harness = Harness()
+    pending = harness.submit(pb.GET_EVENTUAL)
+    harness.write_frames()
+    harness.advance(limits.EVENTUAL_READ_MS_MAX / 1000 - 0.01)
+    assert harness.nodes_of(pending) == ["n2"]
+    harness.advance(LATE_S - limits.EVENTUAL_READ_MS_MAX / 1000 + 0.01)
+    assert harness.nodes_of(pending)[0] == "n2"
+    assert len(harness.nodes_of(pending)) == 2
+    harness.answer("n2", pending, pb.OK)
+    assert (pending.outcomes, harness.state.late_results) == ([], 1)
+    harness.answer(pending.node, pending, pb.OK)
+    assert pending.outcomes == [pb.OK]
+    assert harness.state.idle
+
+
+def test_an_eventual_read_that_no_replica_answers_asks_each_once_and_ends_at_its_deadline() -> None:
+    harness = Harness()
+    pending = harness.submit(pb.GET_EVENTUAL)
+    harness.write_frames()
+    harness.advance(OPERATION_S - 0.1)
+    assert sorted(harness.nodes_of(pending)) == sorted(NODES)
+    assert pending.outcomes == []
+    harness.advance(0.3)
+    assert pending.outcomes == [Failure.NOT_DONE]
+    assert harness.state.idle
+
+
+def test_an_eventual_read_waits_for_the_only_live_replica() -> None:
+    harness = Harness(up=("n1",))
+    pending = harness.submit(pb.GET_EVENTUAL)
+    harness.advance(2 * LATE_S)
+    assert harness.nodes_of(pending) == ["n1"]
+    harness.answer("n1", pending, pb.OK)
+    assert pending.outcomes == [pb.OK]
+
+
+@LEADER_KINDS
+def test_what_only_a_leader_may_serve_stays_with_a_leader_that_is_silent(kind: int) -> None:
+    harness = Harness()
+    harness.hint("n2", "n2", 1)
+    pending, read = harness.submit(kind), harness.submit(pb.GET_EVENTUAL)
+    harness.write_frames()
+    harness.advance(LATE_S)
+    assert harness.nodes_of(pending) == ["n2"]
+    assert len(harness.nodes_of(read)) == 2, "also behind operations that stay"
+
+
 def test_an_eventual_read_with_every_node_down_goes_when_one_returns() -> None:
     harness = Harness(up=())
     pending = harness.submit(pb.GET_EVENTUAL)

@@ -126,6 +126,26 @@ def test_the_foreground_reports_deaths_refuses_a_second_and_stops_all_on_ctrl_c(
     assert cluster.processes() == []
 
 
+def test_a_foreground_whose_terminal_is_gone_goes_on_and_stops_its_cluster_in_order(cluster: Cluster) -> None:
+    with subprocess.Popen(cluster.up(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as up:
+        read_until(up, "Ctrl-C stops")
+        assert up.stdout is not None
+        up.stdout.close()
+        cluster.run("kill", "n3")
+        # Its report of that goes nowhere; the cluster stays.
+        assert cluster.run("start", "n3").returncode == 0
+        up.send_signal(signal.SIGTERM)
+        assert up.wait(60) == 0
+    for name, event in (
+        ("r1", "router_stopped"),
+        ("n1", "node_stopped"),
+        ("n2", "node_stopped"),
+        ("n3", "node_stopped"),
+    ):
+        assert f'"event":"{event}"' in cluster.run("logs", name, "-n", "5").stdout, name
+    assert cluster.processes() == []
+
+
 def test_a_foreground_killed_with_9_leaves_nothing_behind(cluster: Cluster) -> None:
     with subprocess.Popen(cluster.up(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as up:
         read_until(up, "Ctrl-C stops")

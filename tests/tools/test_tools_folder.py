@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import uuid
 from pathlib import Path
 
@@ -56,16 +57,43 @@ def test_what_is_remembered_is_read_back(folder: ClusterFolder) -> None:
     assert previous.ports == written.ports
     assert folder.settings() == written.settings
     assert folder.settings_path.read_text().startswith("# Written by")
-    assert sorted(path.name for path in folder.path.iterdir()) == ["cluster.yaml", "logs", "nodes", "ports.json", "run"]
+    files = ["cluster-id", "cluster.yaml", "logs", "nodes", "ports.json", "run"]
+    assert sorted(path.name for path in folder.path.iterdir()) == files
 
 
-def test_the_cluster_id_is_made_once(folder: ClusterFolder) -> None:
+def test_the_cluster_id_is_made_with_the_folder_and_never_again(folder: ClusterFolder) -> None:
+    with pytest.raises(CommandError, match="is missing"):
+        folder.cluster_id()
+    folder.remember(resolved(folder))
     first = folder.cluster_id()
     assert str(uuid.UUID(first)) == first
+    ClusterFolder(folder.path).remember(resolved(folder))
     assert ClusterFolder(folder.path).cluster_id() == first
     (folder.path / "cluster-id").write_text("\n")
     with pytest.raises(CommandError, match="is empty"):
         folder.cluster_id()
+    (folder.path / "cluster-id").unlink()
+    folder.remember(resolved(folder))
+    with pytest.raises(CommandError, match="is missing") as caught:
+        folder.cluster_id()
+    assert "--data" in caught.value.hint
+
+
+def test_an_id_that_was_made_before_an_up_that_failed_is_kept(folder: ClusterFolder) -> None:
+    folder.remember(resolved(folder))
+    first = folder.cluster_id()
+    folder.settings_path.unlink()
+    folder.remember(resolved(folder))
+    assert folder.cluster_id() == first
+
+
+def test_a_new_data_folder_is_its_owner_s_alone_and_one_that_was_there_stays_as_it_is(tmp_path: Path) -> None:
+    new, old = tmp_path / "new", tmp_path / "old"
+    old.mkdir(mode=0o755)
+    for path in (new, old):
+        ClusterFolder(path).create()
+    assert stat.S_IMODE(new.stat().st_mode) == 0o700
+    assert stat.S_IMODE(old.stat().st_mode) == 0o755
 
 
 @pytest.mark.parametrize(

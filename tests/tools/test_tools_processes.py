@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from runtime.clock import SystemClock
-from tools.ports import ephemeral_begin, first_chosen_port, is_free
+from tools.errors import CommandError
+from tools.ports import ephemeral_begin, first_chosen_port, is_free, is_loopback
 from tools.probe import NodeProbe, ask_routers, reachable_host
 from tools.processes import (
     LOG_BYTES_MAX,
@@ -191,6 +192,62 @@ def test_stop_requests_wake_a_wait_and_are_taken_once() -> None:
         assert stops.take()
         assert not stops.take()
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.fixture
+def ignored(request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
+    """A signal that the caller of the command had ignored."""
+    number: signal.Signals = request.param
+    before = signal.signal(number, signal.SIG_IGN)
+    yield number
+    signal.signal(number, before)
+
+
+@pytest.mark.parametrize("ignored", [signal.SIGHUP, signal.SIGINT], indirect=True, ids=["nohup", "background job"])
+def test_a_signal_that_was_ignored_stays_ignored_and_sigterm_still_stops(ignored: signal.Signals) -> None:
+    with StopRequests() as stops:
+        os.kill(os.getpid(), ignored)
+        assert not stops.take()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stops.take()
+    assert signal.getsignal(ignored) == signal.SIG_IGN
+
+
+@pytest.mark.parametrize("ignored", [signal.SIGTERM], indirect=True)
+def test_sigterm_stops_even_when_it_was_ignored(ignored: signal.Signals) -> None:
+    with StopRequests() as stops:
+        os.kill(os.getpid(), ignored)
+        assert stops.take()
+
+
+def test_a_process_that_may_not_be_signalled_is_named(
+    monkeypatch: pytest.MonkeyPatch, child: subprocess.Popen[bytes]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "kill", refuse)
+    with pytest.raises(CommandError, match=f"n1 .pid {child.pid}. may not be signalled") as caught:
+        send(record_of(child), signal.SIGTERM)
+    monkeypatch.undo()
+    assert "user who started" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("10.0.0.1", False),
+        ("n1", False),
+    ],
+)
+def test_loopback(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected
 
 
 def test_a_port_somebody_listens_on_is_not_free() -> None:

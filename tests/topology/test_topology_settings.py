@@ -91,6 +91,7 @@ def test_members_are_found_by_id_with_address_and_folder() -> None:
         pytest.param("timeouts: {operation_ms: 1001}\n", id="operations one millisecond longer than an election"),
         pytest.param("replication: {append_window_entries: 20000}\n", id="a window as long as the log kept"),
         pytest.param("durability: os\n", id="durability os"),
+        pytest.param("limits: {request_body_bytes_max: 33554432}\n", id="request bodies of 32 MiB"),
     ],
 )
 def test_accepted(extra: str) -> None:
