@@ -144,7 +144,7 @@ class Node:
             ),
             store=store,
             links=self.links,
-            loop=UvLoop(Pacer(settings.replication.pacing_us // 2)),
+            loop=UvLoop(Pacer(settings.replication.pacing_us // 4)),
             clock=clock,
             randomness=random.Random(),
             metrics=self.metrics,

@@ -97,11 +97,11 @@ def _zones(settings: ClusterSettings) -> Iterator[Finding]:
 def _replication(settings: ClusterSettings) -> Iterator[Finding]:
     timing = settings.replication
     shortest_ms = timing.heartbeat_ms * HEARTBEATS_PER_ELECTION_TIMEOUT_MIN
-    if timing.election_timeout_min_ms < shortest_ms:
+    if timing.election_timeout_min_ms <= shortest_ms:
         yield Finding(
             ("replication", "election_timeout_min_ms"),
-            f"{timing.election_timeout_min_ms} ms is impossible with heartbeat_ms {timing.heartbeat_ms}: it must be at"
-            f" least {shortest_ms} ms ({HEARTBEATS_PER_ELECTION_TIMEOUT_MIN} heartbeats), or one late heartbeat starts"
+            f"{timing.election_timeout_min_ms} ms is impossible with heartbeat_ms {timing.heartbeat_ms}: it must be"
+            f" more than {shortest_ms} ms ({HEARTBEATS_PER_ELECTION_TIMEOUT_MIN} heartbeats), or one late heartbeat starts"
             " an election",
         )
     if timing.election_timeout_max_ms <= timing.election_timeout_min_ms:

@@ -108,8 +108,10 @@ class RoutingState:
         route.leader = leader
         if leader:
             self._wake(route, now_s)
-            if before and before != leader:
-                self._move_reads(before, partition, now_s)
+            if before != leader:
+                # Before may be nobody: a candidate's hint comes ahead of the winner's.
+                for other in [node_id for node_id in self._outstanding if node_id != leader]:
+                    self._move_reads(other, partition, now_s)
 
     def result(self, node_id: str, result: pb.Result, now_s: float) -> None:
         """One result of the node's stream. Hot path."""

@@ -230,11 +230,14 @@ def test_a_strong_read_on_a_lost_stream_goes_to_the_next_leader(kind: int) -> No
     assert pending.outcomes == [pb.OK]
 
 
-def test_strong_reads_leave_a_deposed_leader_that_does_not_answer() -> None:
+@pytest.mark.parametrize("candidate_first", [False, True], ids=["at once", "after a candidate's word of no leader"])
+def test_strong_reads_leave_a_deposed_leader_that_does_not_answer(candidate_first: bool) -> None:
     harness = Harness()
     harness.hint("n1", "n1", 1)
     read, write = harness.submit(pb.GET_STRONG), harness.submit(pb.PUT)
     harness.write_frames()
+    if candidate_first:
+        harness.hint("n2", "", 2)
     harness.hint("n2", "n2", 2)
     assert harness.nodes_of(read) == ["n1", "n2"]
     assert harness.nodes_of(write) == ["n1"]
