@@ -101,8 +101,8 @@ def _replication(settings: ClusterSettings) -> Iterator[Finding]:
         yield Finding(
             ("replication", "election_timeout_min_ms"),
             f"{timing.election_timeout_min_ms} ms is impossible with heartbeat_ms {timing.heartbeat_ms}: it must be"
-            f" more than {shortest_ms} ms ({HEARTBEATS_PER_ELECTION_TIMEOUT_MIN} heartbeats), or one late heartbeat starts"
-            " an election",
+            f" more than {shortest_ms} ms ({HEARTBEATS_PER_ELECTION_TIMEOUT_MIN} heartbeats), or one late heartbeat"
+            " starts an election",
         )
     if timing.election_timeout_max_ms <= timing.election_timeout_min_ms:
         yield Finding(
