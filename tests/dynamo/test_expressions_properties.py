@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dynamo.errors import DynamoError
@@ -156,6 +156,7 @@ def test_an_update_gives_a_canonical_item_or_refuses_and_changes_nothing(text: s
     assert before == (item, VALUES)
 
 
+@example(item={"b": {"L": [{"N": "2"}, {"M": {"c": {"N": "2"}}}]}}, paths=["b[1].c"])
 @given(item=item, paths=st.lists(path, min_size=1, max_size=4))
 def test_a_projection_holds_nothing_that_is_not_in_the_item(item: Any, paths: list[str]) -> None:
     before = copy.deepcopy(item)
@@ -173,10 +174,12 @@ def _is_part(part: Any, whole: Any) -> bool:
     if part == whole:
         return True
     ((kind, inner),) = part.items()
+    if kind not in ("M", "L") or kind not in whole:
+        return False
     if kind == "M":
-        return all(_is_part(member, whole["M"][name]) for name, member in inner.items())
+        return all(name in whole["M"] and _is_part(member, whole["M"][name]) for name, member in inner.items())
     remaining = iter(whole["L"])
-    return kind == "L" and all(any(_is_part(element, candidate) for candidate in remaining) for element in inner)
+    return all(any(_is_part(element, candidate) for candidate in remaining) for element in inner)
 
 
 number = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**12), max_value=10**12, places=6)
