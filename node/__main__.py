@@ -11,9 +11,11 @@ import argparse
 import asyncio
 import gc
 import os
+import queue
 import random
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +60,9 @@ class Start:
     folder: Path
 
 
+_Sync = tuple[Callable[[], None], Callable[[BaseException | None], None]]
+
+
 class UvLoop:
     """node.host.Loop on the running event loop."""
 
@@ -66,10 +71,29 @@ class UvLoop:
         self.call_spaced = pacer.call_later
         self.call_soon = self._loop.call_soon
 
+        # One thread for all syncs, which never overlap: an executor's futures cost more than the hand-over itself.
+        self._syncs: queue.SimpleQueue[_Sync | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run_syncs, name="sync", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Wait for the sync under way: the store must not be closed beneath it."""
+        self._syncs.put(None)
+        self._thread.join()
+
+    def _run_syncs(self) -> None:
+        while (asked := self._syncs.get()) is not None:
+            sync, ended = asked
+            error: BaseException | None = None
+            try:
+                sync()
+            except Exception as failure:
+                error = failure
+            self._loop.call_soon_threadsafe(ended, error)
+
     def sync_in_thread(self, sync: Callable[[], None], ended: Callable[[BaseException | None], None]) -> None:
-        """Run `sync` in the loop's executor."""
-        future = self._loop.run_in_executor(None, sync)
-        future.add_done_callback(lambda done: ended(done.exception()))
+        """Run `sync` in the thread for it, then `ended` on the loop."""
+        self._syncs.put((sync, ended))
 
 
 def read_start(arguments: list[str]) -> Start:
@@ -132,6 +156,7 @@ class Node:
         self.registry = registry
         self.store = store
         self.start = start
+        self.loop = UvLoop(Pacer(settings.replication.pacing_us // 4))
         self.links = PeerLinks()
         self.pacer = Pacer(settings.replication.pacing_us)
         self.host = NodeHost(
@@ -144,7 +169,7 @@ class Node:
             ),
             store=store,
             links=self.links,
-            loop=UvLoop(Pacer(settings.replication.pacing_us // 4)),
+            loop=self.loop,
             clock=clock,
             randomness=random.Random(),
             metrics=self.metrics,
@@ -222,6 +247,7 @@ class Node:
         self.host.refuse_held()
         await server.stop(grace=0.2)
         await owner.close()
+        self.loop.close()
         metrics_server.shutdown()
         metrics_server.server_close()
         metrics_thread.join()

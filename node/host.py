@@ -215,10 +215,12 @@ class NodeHost:
         if group is not None:
             self._arrivals += 1
             group.receive(sender, message)
-            # A read barrier is fully answered by receiving it.
-            if message.kind is not Kind.READ_BARRIER:
-                self._dirty.add(group_id)
-                self._kick()
+            kind = message.kind
+            # Dealt with by receiving it: a read barrier, and a second follower's word on what is committed already.
+            if kind is Kind.READ_BARRIER or (kind is Kind.APPEND_OK and message.index <= group.commit_index):
+                return
+            self._dirty.add(group_id)
+            self._kick()
 
     @_stops_process
     def peer_connected(self, peer: str) -> None:

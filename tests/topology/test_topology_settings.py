@@ -54,7 +54,7 @@ def test_defaults_are_the_documented_ones() -> None:
             "log_bytes_kept": 16777216,
             "snapshot_chunk_bytes": 262144,
             "read_lease": False,
-            "pacing_us": 2000,
+            "pacing_us": 1500,
         },
         "durability": "sync",
         "storage": {"memtable_bytes": 67108864, "block_cache_bytes": 134217728, "wal_recycle_files": 4},
