@@ -66,6 +66,16 @@ def _descriptor(file: TextIO | None) -> int | None:
         return None  # a file in memory
 
 
+def _name_component(component: str) -> structlog.typing.Processor:
+    """Put the process's name into every line. Not a context variable: those are empty in other threads' callbacks."""
+
+    def add(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        event["component"] = component
+        return event
+
+    return add
+
+
 def configure(*, component: str, level: str = "info", json_lines: bool = True) -> None:
     """Send structured logs to standard error, each with the component's name (`node:n1`, `router:r1`)."""
     number = logging.getLevelNamesMapping()[level.upper()]
@@ -74,7 +84,7 @@ def configure(*, component: str, level: str = "info", json_lines: bool = True) -
     )
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            _name_component(component),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.StackInfoRenderer(),
@@ -86,7 +96,6 @@ def configure(*, component: str, level: str = "info", json_lines: bool = True) -
         logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, LossyFile(sys.stderr))),
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(component=component)
 
 
 def get_logger() -> structlog.typing.FilteringBoundLogger:

@@ -95,3 +95,16 @@ def test_a_file_in_memory_is_written() -> None:
 )
 def test_any_field_becomes_json(value: object) -> None:
     assert "event" in orjson.loads(_to_json({"event": "x", "field": value}))
+
+
+def test_a_line_from_another_thread_names_the_process_too() -> None:
+    program = """
+import threading
+from runtime import logs
+logs.configure(component="node:n1")
+thread = threading.Thread(target=lambda: logs.get_logger().info("event"))
+thread.start()
+thread.join()
+"""
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=True, timeout=60)
+    assert orjson.loads(ended.stderr)["component"] == "node:n1"
