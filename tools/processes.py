@@ -63,7 +63,9 @@ def identify(name: str, pid: int) -> ProcessRecord | None:
     """The record of the process that has `pid` now; None when there is none or it has ended."""
     try:
         process = psutil.Process(pid)
-        if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+        # A killed process whose first thread is gone may have another one that waits for the disk: it is shown as a
+        # zombie and still holds its ports and locks.
+        if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD) and process.num_threads() <= 1:
             return None
         return ProcessRecord(name, pid, process.create_time())
     except (psutil.NoSuchProcess, ValueError):

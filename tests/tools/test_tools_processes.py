@@ -324,3 +324,33 @@ def test_another_http_server_is_not_taken_for_a_router(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("host", "dialled"), [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("n1", "n1")])
 def test_a_wildcard_address_is_dialled_as_this_machine(host: str, dialled: str) -> None:
     assert reachable_host(host) == dialled
+
+
+# Ends the first thread only (system call exit, not exit_group): what a killed process looks like while another thread
+# of it waits for the disk.
+FIRST_THREAD_ENDS = """
+import ctypes, platform, sys, threading
+threading.Thread(target=sys.stdin.read).start()
+print("ready", flush=True)
+ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[platform.machine()], 0)
+"""
+
+
+def test_a_zombie_with_a_living_thread_has_not_ended() -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", FIRST_THREAD_ENDS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    try:
+        assert child.stdout.readline() == "ready\n"
+        stat = Path(f"/proc/{child.pid}/stat")
+        while stat.read_text().rsplit(")", 1)[1].split()[0] != "Z":
+            pass  # bounded by the time-out of the test
+        assert identify("n1", child.pid) is not None
+    finally:
+        child.kill()
+        child.stdin.close()
+        child.stdout.close()
+        child.wait()
+    assert identify("n1", child.pid) is None
