@@ -16,6 +16,7 @@ from typing import NamedTuple
 from node.evaluate import OK, Decision, decide_write, depends_on_item
 from node.machine.state import LOG_ENTRY_VERSION, PartitionState
 from node.sessions import RouterSession
+from node.storage import keyspace
 from replication.outcomes import Outcome
 from replication.raft import RaftReplica
 from runtime.clock import HybridClock
@@ -96,13 +97,12 @@ class Partition:
         self._invited = False
         self._own_commands: list[log_pb2.LogEntry] = []
         self.proposals_total = 0
-        self.operations_total = 0
 
     # ------------------------------------------------------------------ arrivals
     def arrive(self, session: RouterSession, operation: data_pb2.Operation, kind: int) -> bool:
         """Take one operation of `kind`. True: the partition wants a turn."""
         if kind == _GET_EVENTUAL:
-            item = self.state.get(operation.table_id.to_bytes(8, "big") + operation.key)
+            item = self.state.get(keyspace.item_key(operation.table_id, operation.key))
             session.answer(operation.id, OK, item or b"")
             return False
         if kind in _READS:
@@ -192,7 +192,6 @@ class Partition:
             self._append(proposal)
 
     def _judge(self, proposal: Proposal, session: RouterSession, operation: data_pb2.Operation) -> None:
-        self.operations_total += 1
         if operation.kind == data_pb2.CATALOG_COMMAND:
             proposal.entry.catalog_commands.append(catalog_pb2.CatalogCommand.FromString(operation.item))
             proposal.catalog_waiters.append((session, operation.id))
@@ -201,7 +200,7 @@ class Partition:
         if table_id in self.state.dropped_tables:
             proposal.readers.append((session, operation.id, Decision(data_pb2.TABLE_GONE)))
             return
-        key = table_id.to_bytes(8, "big") + operation.key
+        key = keyspace.item_key(table_id, operation.key)
         item: bytes | None
         if not depends_on_item(operation):
             decision = None
@@ -321,7 +320,7 @@ class Partition:
                 elif operation.table_id in self.state.dropped_tables:
                     session.refuse(operation.id, data_pb2.TABLE_GONE)
                 else:
-                    item = get(operation.table_id.to_bytes(8, "big") + operation.key)
+                    item = get(keyspace.item_key(operation.table_id, operation.key))
                     session.answer(operation.id, OK, item or b"")
 
         self.group.read_barrier(confirmed)

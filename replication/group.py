@@ -1,4 +1,4 @@
-"""What the node knows of one Raft group: the interface, its settings and its status.
+"""What the node knows of one Raft group: its callbacks, its settings and its status.
 
 Implemented by replication.raft. Law: everything is called on the node's event loop and returns at once; outcomes come
 by callback, at most once each.
@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from replication.messages import Message
 from replication.outcomes import Outcome
 
 # (outcome, what StateMachine.apply returned, or None)
@@ -48,40 +46,3 @@ class GroupStatus:
     last_index: int
     first_index: int
     match_index: dict[str, int] = field(default_factory=dict)
-
-
-class RaftGroup(Protocol):
-    """One replica of one group."""
-
-    group_id: int
-
-    # Where the leader may evaluate the next write: it has applied everything of the terms before its own.
-    @property
-    def is_ready_leader(self) -> bool:
-        """True on a leader whose own no-op is applied."""
-        ...
-
-    @property
-    def leader_id(self) -> str | None:
-        """The leader as far as this replica knows."""
-        ...
-
-    def propose(self, payload: bytes, callback: ProposalCallback) -> int | None:
-        """Append to the leader's log; the index, or None when refused (then the callback is not called)."""
-        ...
-
-    def read_barrier(self, callback: ReadCallback) -> None:
-        """Ask a quorum, after this call, whether this is still the leader."""
-        ...
-
-    def receive(self, sender: str, message: Message) -> None:
-        """Take one message from a peer."""
-        ...
-
-    def tick(self) -> None:
-        """Advance by what has arrived and by time."""
-        ...
-
-    def status(self) -> GroupStatus:
-        """A picture for people."""
-        ...

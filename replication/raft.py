@@ -35,7 +35,7 @@ log = get_logger()
 
 
 class RaftReplica(ElectingReplica):
-    """One replica of one Raft group; implements replication.group.RaftGroup."""
+    """One replica of one Raft group; driven by node.host."""
 
     def __init__(
         self,

@@ -36,7 +36,6 @@ class PartitionState:
         self._prefix = keyspace.prefix(group_id, self._generation)
         # Reads go on in the old state until the batch that switches to an installed one is written.
         self._read_prefix = self._prefix
-        self.entries_applied = 0
         self.dropped_tables: set[int] = set()
         hybrid_clock.observe(self._hybrid_time)
         self._drop_leftovers()
@@ -72,7 +71,6 @@ class PartitionState:
         self._index = index
         self._hybrid_time = entry.hybrid_time
         self._hybrid_clock.observe(entry.hybrid_time)
-        self.entries_applied += 1
         return self._apply_entry(entry)
 
     def _apply_entry(self, entry: log_pb2.LogEntry) -> object:
@@ -85,7 +83,7 @@ class PartitionState:
             if dropped and table_id in dropped:
                 skipped.add(position)
                 continue
-            key = prefix + table_id.to_bytes(8, "big") + mutation.key
+            key = prefix + keyspace.item_key(table_id, mutation.key)
             if mutation.deleted:
                 store.delete(_DATA, key)
             else:

@@ -9,10 +9,8 @@ from typing import Any
 
 from dynamo.values import canonical_item
 from router.operations.call import Call, Services
-from router.operations.items import WritePending, all_old_or_none, common_flags
-from router.operations.parameters import Expressions, ParameterNames
-from router.operations.tables import denied, find_active
-from router.routing.partition_map import PartitionMap
+from router.operations.items import all_old_or_none, common_flags, find_write_target, submit_write
+from router.operations.parameters import ParameterNames
 from wire import data_pb2
 
 _PARAMETERS = ParameterNames(("ConditionExpression",), ("Expected", "ConditionalOperator"))
@@ -23,22 +21,6 @@ def delete_item(services: Services, call: Call, request: dict[str, Any]) -> None
     has_expressions = _PARAMETERS.check_combination(request)
     key_attributes = canonical_item(request["Key"])
     flags = all_old_or_none(request) | common_flags(request)
-    expressions = Expressions(request, len(call.body)) if has_expressions else None
-    table = find_active(services, call, request["TableName"])
-    if expressions is not None:
-        expressions.check(table.key_schema.names if table is not None else ())
-    if table is None:
-        raise denied(call)
-    key = table.key_schema.item_key_of_key(key_attributes)
-    partition_map = services.copy.partition_map
-    assert isinstance(partition_map, PartitionMap), "a table and the map come from the same catalog"
-    operation = data_pb2.Operation(
-        partition=partition_map.locate(key[:16]),
-        kind=data_pb2.DELETE,
-        table_id=table.table_id,
-        key=key,
-        expressions=expressions.encode(request) if expressions is not None else b"",
-        flags=flags,
-        request_id=services.write_ids.next(),
-    )
-    services.port.submit(WritePending(services, call, request, operation, services.port.new_deadline_s()))
+    target = find_write_target(services, call, request, has_expressions=has_expressions)
+    key = target.table.key_schema.item_key_of_key(key_attributes)
+    submit_write(services, call, request, target, kind=data_pb2.DELETE, key=key, item=b"", flags=flags)

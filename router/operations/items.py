@@ -6,7 +6,7 @@ refusal a 503 or a throttling error, never a success and never a failed conditio
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -21,7 +21,11 @@ from dynamo.errors import (
     validation,
 )
 from router.operations.call import Call, Services
+from router.operations.parameters import Expressions
+from router.operations.tables import denied, find_active
+from router.routing.partition_map import PartitionMap
 from router.routing.pending import Failure, Pending
+from topology.tables import TableInfo
 from wire import data_pb2
 
 CAPACITY_MODES = frozenset({"TOTAL", "INDEXES"})
@@ -128,3 +132,51 @@ def all_old_or_none(request: dict[str, Any]) -> int:
     if given != "ALL_OLD":
         raise validation("Return values set to invalid value")
     return data_pb2.RETURN_OLD
+
+
+class WriteTarget(NamedTuple):
+    """Where a write goes: an active table, and its expressions once they are checked against it."""
+
+    table: TableInfo
+    expressions: Expressions | None
+
+
+def find_write_target(services: Services, call: Call, request: dict[str, Any], *, has_expressions: bool) -> WriteTarget:
+    """Check the expressions, then the table. Raises DynamoError.
+
+    In DynamoDB's order: a fault in an expression is told even of a table that does not exist.
+    """
+    expressions = Expressions(request, len(call.body)) if has_expressions else None
+    table = find_active(services, call, request["TableName"])
+    if expressions is not None:
+        expressions.check(table.key_schema.names if table is not None else ())
+    if table is None:
+        raise denied(call)
+    return WriteTarget(table, expressions)
+
+
+def submit_write(
+    services: Services,
+    call: Call,
+    request: dict[str, Any],
+    target: WriteTarget,
+    *,
+    kind: data_pb2.OperationKind,
+    key: bytes,
+    item: bytes,
+    flags: int,
+) -> None:
+    """Send one write to its partition; `call` is answered when it ends."""
+    partition_map = services.copy.partition_map
+    assert isinstance(partition_map, PartitionMap), "a table and the map come from the same catalog"
+    operation = data_pb2.Operation(
+        partition=partition_map.locate(key[:16]),
+        kind=kind,
+        table_id=target.table.table_id,
+        key=key,
+        item=item,
+        expressions=target.expressions.encode(request) if target.expressions is not None else b"",
+        flags=flags,
+        request_id=services.write_ids.next(),
+    )
+    services.port.submit(WritePending(services, call, request, operation, services.port.new_deadline_s()))
