@@ -136,9 +136,24 @@ def _encode_partition(attribute: KeyAttribute, text: str) -> bytes:
     # The type goes into the hash, so that equal bytes of tables with different key types still spread differently.
     tag = b"S" if attribute.type == "S" else b"B"
     digest = blake2b(tag + raw, digest_size=PARTITION_HASH_BYTES).digest()
-    if b"\x00" in raw:
-        raw = raw.replace(b"\x00", _ESCAPED_ZERO)
-    return digest + raw + _END
+    return digest + escape(raw) + _END
+
+
+def escape(raw: bytes) -> bytes:
+    """Bytes that keep their order and never hold the end mark; a prefix of `raw` becomes a prefix of the result."""
+    return raw.replace(b"\x00", _ESCAPED_ZERO) if b"\x00" in raw else raw
+
+
+def delimited(kind: KeyType, text: str) -> bytes:
+    """A key value in order-preserving form that ends by itself, so that more may follow; any length, even empty."""
+    if kind == "N":
+        return sort_bytes(text)
+    return escape(text.encode() if kind == "S" else a2b_base64(text)) + _END
+
+
+def combined_hash(encoded: bytes) -> bytes:
+    """The ring hash of a partition key of several attributes, from their delimited forms one after the other."""
+    return blake2b(b"M" + encoded, digest_size=PARTITION_HASH_BYTES).digest()
 
 
 def _encode_sort(attribute: KeyAttribute, text: str) -> bytes:

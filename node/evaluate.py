@@ -12,7 +12,8 @@ import orjson
 
 from dynamo.errors import DynamoError
 from dynamo.expressions import Bindings, apply_update, matches, parse_condition, parse_update
-from dynamo.values import Item, decode_item, encode_item, item_size
+from dynamo.records import RECORD_HEAD_BYTES, encode_record, record_size
+from dynamo.values import Item, decode_item, encode_item
 from wire import data_pb2
 
 OK = data_pb2.OK
@@ -20,7 +21,7 @@ _RETURNS_AFTER = data_pb2.RETURN_UPDATED_OLD | data_pb2.RETURN_UPDATED_NEW
 
 
 class Decision(NamedTuple):
-    """The outcome of one write. `changes`: store `item` (None deletes); else nothing is stored."""
+    """The outcome of one write. `changes`: store the record `item` (None deletes); else nothing is stored."""
 
     status: data_pb2.ResultStatus
     changes: bool = False
@@ -37,7 +38,7 @@ def depends_on_item(operation: data_pb2.Operation) -> bool:
 
 
 def decide_write(operation: data_pb2.Operation, old: bytes | None) -> Decision:
-    """Judge a PUT, UPDATE or DELETE against the item's JSON (None: there is no item)."""
+    """Judge a PUT, UPDATE or DELETE against the item's record (None: there is no item)."""
     flags = operation.flags
     expressions = orjson.loads(operation.expressions) if operation.expressions else {}
     bindings = Bindings(expressions.get("names"), expressions.get("values"))
@@ -45,22 +46,23 @@ def decide_write(operation: data_pb2.Operation, old: bytes | None) -> Decision:
     try:
         condition = expressions.get("condition")
         if condition is not None:
-            old_item = decode_item(old) if old is not None else None
+            old_item = decode_item(old[RECORD_HEAD_BYTES:]) if old is not None else None
             if not matches(parse_condition(condition), old_item, bindings):
-                returned = old if old is not None and flags & data_pb2.RETURN_OLD_ON_CONDITION_FAILURE else b""
-                sizes = _sizes(flags, old, old)
-                return Decision(data_pb2.CONDITION_FAILED, returned=returned, old_size=sizes[0], new_size=sizes[1])
+                wants_old = flags & data_pb2.RETURN_OLD_ON_CONDITION_FAILURE
+                size = _size(old)
+                return Decision(
+                    data_pb2.CONDITION_FAILED, returned=_json(old) if wants_old else b"", old_size=size, new_size=size
+                )
         if operation.kind == data_pb2.UPDATE:
             if old_item is None and old is not None:
-                old_item = decode_item(old)
+                old_item = decode_item(old[RECORD_HEAD_BYTES:])
             return _update(operation, expressions.get("update"), old, old_item, bindings)
     except DynamoError as error:
         return Decision(data_pb2.VALIDATION_FAILED, message=error.message)
     new = operation.item if operation.kind == data_pb2.PUT else None
-    returned = old if old is not None and flags & data_pb2.RETURN_OLD else b""
-    sizes = _sizes(flags, old, new)
+    returned = _json(old) if flags & data_pb2.RETURN_OLD else b""
     changes = new is not None or old is not None
-    return Decision(OK, changes, new, returned, old_size=sizes[0], new_size=sizes[1])
+    return Decision(OK, changes, new, returned, old_size=_size(old), new_size=_size(new))
 
 
 def _update(
@@ -78,25 +80,23 @@ def _update(
         if old_item is None and not update.creates_item:
             return Decision(OK)  # removing from an item that is not there does not make one
         new_item, updated_old, updated_new = updated.item, updated.updated_old, updated.updated_new
-    new = encode_item(new_item)
+    new = encode_record(new_item)
     returned = b""
     if flags & data_pb2.RETURN_ALL_NEW:
-        returned = new
+        returned = _json(new)
     elif flags & data_pb2.RETURN_OLD:
-        returned = old or b""
+        returned = _json(old)
     elif flags & data_pb2.RETURN_UPDATED_NEW:
         returned = encode_item(updated_new) if updated_new else b""
     elif flags & data_pb2.RETURN_UPDATED_OLD and old is not None:
         returned = encode_item(updated_old) if updated_old else b""
-    sizes = _sizes(flags, old, new)
     # An update that changes nothing is still answered from a proven state, but costs no log entry.
-    return Decision(OK, new != old, new, returned, old_size=sizes[0], new_size=sizes[1])
+    return Decision(OK, new != old, new, returned, old_size=_size(old), new_size=_size(new))
 
 
-def _sizes(flags: int, old: bytes | None, new: bytes | None) -> tuple[int, int]:
-    if not flags & data_pb2.RETURN_SIZES:
-        return 0, 0
-    old_size = item_size(decode_item(old)) if old is not None else 0
-    if new is old:
-        return old_size, old_size
-    return old_size, item_size(decode_item(new)) if new is not None else 0
+def _size(record: bytes | None) -> int:
+    return record_size(record) if record is not None else 0
+
+
+def _json(record: bytes | None) -> bytes:
+    return record[RECORD_HEAD_BYTES:] if record is not None else b""

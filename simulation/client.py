@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import orjson
 
+from dynamo.records import encode_record, record_json
 from simulation.history import Action, Call
 from simulation.knobs import GROUPS, NODES, Knobs
 from simulation.process import Process, SimulatedSession
@@ -67,15 +68,15 @@ class Link:
 
 
 def to_item(key: str, value: str) -> bytes:
-    """The item that holds a register's value."""
-    return orjson.dumps({"k": {"S": key}, "v": {"S": value}})
+    """The record of the item that holds a register's value."""
+    return encode_record({"k": {"S": key}, "v": {"S": value}})
 
 
 def from_item(item: bytes) -> str | None:
-    """The value in an item or in returned attributes; None: there is no item."""
+    """The value in a record or in returned attributes (JSON); None: there is no item."""
     if not item:
         return None
-    attributes = orjson.loads(item)
+    attributes = orjson.loads(item if item.startswith(b"{") else record_json(item))
     text: str = attributes["v"]["S"] if "v" in attributes else attributes["n"]["N"]
     return text
 

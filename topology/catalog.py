@@ -9,19 +9,18 @@ from __future__ import annotations
 
 from google.protobuf.message import DecodeError
 
+from topology import table_changes
 from topology.placement import CATALOG_PARTITION, PlacementNode, place, preferred_leaders
 from topology.ring import HASH_BYTES, PartitionRing, initial_boundaries
 from topology.settings import ClusterSettings
 from wire import catalog_pb2 as pb
 
-_KEY_TYPES = frozenset((pb.KEY_S, pb.KEY_N, pb.KEY_B))
-
 
 class CatalogState:
-    """The catalog and its indexes. Not thread-safe: one owner applies."""
+    """The catalog and its look-ups. Not thread-safe: one owner applies."""
 
     def __init__(self) -> None:
-        # Everything but the tables; those live in the indexes and join in `catalog`.
+        # Everything but the tables; those live in the look-ups and join in `catalog`.
         self._frame = pb.Catalog()
         self._by_id: dict[int, pb.Table] = {}
         self._by_name: dict[tuple[str, str], pb.Table] = {}
@@ -59,14 +58,23 @@ class CatalogState:
             return self._bootstrap(command.bootstrap.catalog)
         if self.version == 0:
             return self._result(pb.CATALOG_OUTCOME_UNSPECIFIED)
-        if which == "create_table":
-            return self._create(command.create_table)
-        if which == "delete_table":
-            return self._delete(command.delete_table)
-        if which == "activate_table":
-            return self._activate(command.activate_table)
-        if which == "forget_table":
-            return self._forget(command.forget_table)
+        match which:
+            case "create_table":
+                return self._create(command.create_table)
+            case "delete_table":
+                return self._delete(command.delete_table)
+            case "activate_table":
+                return self._activate(command.activate_table)
+            case "forget_table":
+                return self._forget(command.forget_table)
+            case "change_table":
+                return self._change(command.change_table)
+            case "set_index_state":
+                return self._set_index_state(command.set_index_state)
+            case "forget_index":
+                return self._forget_index(command.forget_index)
+            case "set_index_delay":
+                return self._set_index_delay(command.set_index_delay)
         return self._result(pb.CATALOG_OUTCOME_UNSPECIFIED)
 
     def snapshot(self) -> bytes:
@@ -114,32 +122,23 @@ class CatalogState:
         if not _is_complete(catalog):
             return self._result(pb.CATALOG_OUTCOME_UNSPECIFIED)
         self._load(catalog)
-        highest = max(self._by_id, default=0)
+        ids = [*self._by_id, *(index.index_id for table in self._by_id.values() for index in table.indexes)]
+        highest = max(ids, default=0)
         self._frame.next_table_id = max(catalog.next_table_id, highest + 1)
         self._frame.version = 0
         self._changed()
         return self._result(pb.CATALOG_OK)
 
     def _create(self, command: pb.CreateTable) -> pb.CatalogResult:
-        if not _is_valid_create(command):
+        if not table_changes.is_valid_create(command):
             return self._result(pb.CATALOG_OUTCOME_UNSPECIFIED)
         existing = self._by_name.get((command.region, command.name))
         if existing is not None:
             return self._result(pb.CATALOG_TABLE_EXISTS, existing)
         if self._count_by_region.get(command.region, 0) >= command.tables_max:
             return self._result(pb.CATALOG_LIMIT_EXCEEDED)
-        table = pb.Table(
-            table_id=self._frame.next_table_id,
-            name=command.name,
-            region=command.region,
-            state=pb.TABLE_CREATING,
-            partition_key=command.partition_key,
-            sort_key=command.sort_key if command.HasField("sort_key") else None,
-            created_at_ms=command.created_at_ms,
-            uuid=command.uuid,
-            settings_json=command.settings_json,
-        )
-        self._frame.next_table_id += 1
+        table = table_changes.new_table(command, self._frame.next_table_id)
+        self._frame.next_table_id += 1 + len(table.indexes)
         self._add(table)
         self._changed()
         return self._result(pb.CATALOG_OK, table)
@@ -148,9 +147,9 @@ class CatalogState:
         table = self._by_name.get((command.region, command.name))
         if table is None:
             return self._result(pb.CATALOG_TABLE_NOT_FOUND)
-        if table.state != pb.TABLE_ACTIVE:
+        if table.state != pb.TABLE_ACTIVE or not table_changes.has_settled_indexes(table):
             return self._result(pb.CATALOG_TABLE_NOT_ACTIVE, table)
-        return self._set_state(table, pb.TABLE_DELETING)
+        return self._replace(table, table_changes.in_state(table, pb.TABLE_DELETING))
 
     def _activate(self, command: pb.ActivateTable) -> pb.CatalogResult:
         table = self._by_id.get(command.table_id)
@@ -161,7 +160,7 @@ class CatalogState:
             return self._result(pb.CATALOG_OK, table)
         if table.state != pb.TABLE_CREATING:
             return self._result(pb.CATALOG_TABLE_NOT_ACTIVE, table)
-        return self._set_state(table, pb.TABLE_ACTIVE)
+        return self._replace(table, table_changes.in_state(table, pb.TABLE_ACTIVE))
 
     def _forget(self, command: pb.ForgetTable) -> pb.CatalogResult:
         table = self._by_id.get(command.table_id)
@@ -177,14 +176,51 @@ class CatalogState:
         self._changed()
         return self._result(pb.CATALOG_OK, table)
 
-    def _set_state(self, table: pb.Table, state: pb.TableState) -> pb.CatalogResult:
-        # A new message: results and catalogs handed out before keep the state they were given with.
-        changed = pb.Table()
-        changed.CopyFrom(table)
-        changed.state = state
-        self._by_id[table.table_id] = changed
-        self._by_name[table.region, table.name] = changed
-        self._changed()
+    def _change(self, command: pb.ChangeTable) -> pb.CatalogResult:
+        table = self._by_id.get(command.table_id)
+        if table is None:
+            return self._result(pb.CATALOG_TABLE_NOT_FOUND)
+        if table.state != pb.TABLE_ACTIVE:
+            return self._result(pb.CATALOG_TABLE_NOT_ACTIVE, table)
+        if table.revision != command.if_revision:
+            return self._result(pb.CATALOG_CONFLICT, table)
+        changed = table_changes.changed(table, command, self._frame.next_table_id)
+        if changed is None:
+            return self._result(pb.CATALOG_OUTCOME_UNSPECIFIED, table)
+        self._frame.next_table_id += len(command.add_indexes)
+        return self._replace(table, changed)
+
+    def _set_index_state(self, command: pb.SetIndexState) -> pb.CatalogResult:
+        table = self._by_id.get(command.table_id)
+        if table is None:
+            return self._result(pb.CATALOG_TABLE_NOT_FOUND)
+        changed = table_changes.with_index_state(table, command.index_id, command.state)
+        if changed is None:
+            return self._result(pb.CATALOG_OUTCOME_UNSPECIFIED, table)
+        return self._replace(table, changed)
+
+    def _forget_index(self, command: pb.ForgetIndex) -> pb.CatalogResult:
+        table = self._by_id.get(command.table_id)
+        if table is None:
+            # Idempotent: it is gone with its table.
+            return self._result(pb.CATALOG_OK)
+        changed = table_changes.without_index(table, command.index_id)
+        if changed is None:
+            return self._result(pb.CATALOG_OUTCOME_UNSPECIFIED, table)
+        return self._replace(table, changed)
+
+    def _set_index_delay(self, command: pb.SetIndexDelay) -> pb.CatalogResult:
+        if self._frame.index_delay_ms != command.index_delay_ms:
+            self._frame.index_delay_ms = command.index_delay_ms
+            self._changed()
+        return self._result(pb.CATALOG_OK)
+
+    def _replace(self, table: pb.Table, changed: pb.Table) -> pb.CatalogResult:
+        """Put `changed` in the place of `table`; the same message means that nothing changed."""
+        if changed is not table:
+            self._by_id[table.table_id] = changed
+            self._by_name[table.region, table.name] = changed
+            self._changed()
         return self._result(pb.CATALOG_OK, changed)
 
 
@@ -209,17 +245,6 @@ def _is_complete(catalog: pb.Catalog) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _is_valid_create(command: pb.CreateTable) -> bool:
-    """Name, region and a usable key: what a router that validated the request always sends."""
-    if not command.name or not command.region or not _is_key(command.partition_key):
-        return False
-    return not command.HasField("sort_key") or _is_key(command.sort_key)
-
-
-def _is_key(attribute: pb.KeyAttribute) -> bool:
-    return bool(attribute.name) and attribute.type in _KEY_TYPES
 
 
 def bootstrap_catalog(settings: ClusterSettings, cluster_id: str) -> pb.Catalog:

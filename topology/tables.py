@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 import orjson
 
+from dynamo.indexes import IndexDefinition, IndexKind, IndexState
 from dynamo.keys import KeyAttribute, KeySchema
 from wire import catalog_pb2 as pb
 
@@ -32,6 +33,23 @@ class TableInfo:
     uuid: str
     settings: dict[str, Any]
     settings_json: bytes
+    revision: int = 0
+    # Every index in any state, in the order in which they were added; without the hidden one.
+    indexes: tuple[IndexDefinition, ...] = ()
+
+    @property
+    def local_indexes(self) -> tuple[IndexDefinition, ...]:
+        """The local indexes."""
+        return tuple(index for index in self.indexes if index.kind is IndexKind.LOCAL)
+
+    @property
+    def global_indexes(self) -> tuple[IndexDefinition, ...]:
+        """The global indexes, in any state."""
+        return tuple(index for index in self.indexes if index.kind is IndexKind.GLOBAL)
+
+    def index(self, name: str) -> IndexDefinition | None:
+        """The index of this name in any state, or None."""
+        return next((index for index in self.indexes if index.name == name), None)
 
     @property
     def is_active(self) -> bool:
@@ -70,8 +88,8 @@ def tables_of(catalog: pb.Catalog, previous: TablesByName = NO_TABLES) -> Tables
     by_id: dict[int, TableInfo] = {}
     for table in catalog.tables:
         known = previous.by_id.get(table.table_id)
-        # An id is never reused and a table's key never changes; state and settings are all that can.
-        if known is None or known.state != table.state or known.settings_json != table.settings_json:
+        # An id is never reused, and every change of a table raises its revision.
+        if known is None or known.revision != table.revision or known.state != table.state:
             known = _info(table)
         by_name[known.region, known.name] = known
         by_id[known.table_id] = known
@@ -80,17 +98,63 @@ def tables_of(catalog: pb.Catalog, previous: TablesByName = NO_TABLES) -> Tables
 
 def _info(table: pb.Table) -> TableInfo:
     settings = orjson.loads(table.settings_json) if table.settings_json else {}
-    sort = _key(table.sort_key) if table.HasField("sort_key") else None
+    key_schema = key_schema_of(table)
     return TableInfo(
         table_id=table.table_id,
         name=table.name,
         region=table.region,
         state=table.state,
-        key_schema=KeySchema(_key(table.partition_key), sort),
+        key_schema=key_schema,
         created_at_ms=table.created_at_ms,
         uuid=table.uuid,
         settings=settings,
         settings_json=table.settings_json,
+        revision=table.revision,
+        indexes=tuple(
+            definition_of(index, key_schema) for index in table.indexes if index.kind != pb.INDEX_COLLECTION_SIZES
+        ),
+    )
+
+
+def key_schema_of(table: pb.Table) -> KeySchema:
+    """The primary key. Raises ValueError when an attribute has no type."""
+    return KeySchema(_key(table.partition_key), _key(table.sort_key) if table.HasField("sort_key") else None)
+
+
+_INDEX_KINDS: Final = {
+    pb.INDEX_LOCAL: IndexKind.LOCAL,
+    pb.INDEX_GLOBAL: IndexKind.GLOBAL,
+    pb.INDEX_COLLECTION_SIZES: IndexKind.COLLECTION_SIZES,
+}
+_INDEX_STATES: Final = {
+    pb.INDEX_CREATING: IndexState.CREATING,
+    pb.INDEX_BACKFILLING: IndexState.BACKFILLING,
+    pb.INDEX_ACTIVE: IndexState.ACTIVE,
+    pb.INDEX_DELETING: IndexState.DELETING,
+}
+
+
+def definition_of(index: pb.Index, table_key: KeySchema) -> IndexDefinition:
+    """An index of the catalog, or of a partition's own records. Raises ValueError for one without kind or types."""
+    kind = _INDEX_KINDS.get(index.kind)
+    if kind is None:
+        raise ValueError(f"index {index.name!r} has no kind")
+    partition = tuple(_key(attribute) for attribute in index.partition_keys)
+    sort = tuple(_key(attribute) for attribute in index.sort_keys)
+    keys = {attribute.name for attribute in (*partition, *sort)} | {*table_key.names}
+    included: tuple[str, ...] | None = None
+    if index.projection != pb.PROJECT_ALL:
+        included = tuple(name for name in index.included if name not in keys)
+    return IndexDefinition(
+        index_id=index.index_id,
+        name=index.name,
+        kind=kind,
+        table_key=table_key,
+        partition=partition,
+        sort=sort,
+        included=included,
+        state=_INDEX_STATES.get(index.state, IndexState.CREATING),
+        settings_json=index.settings_json,
     )
 
 

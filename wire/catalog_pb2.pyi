@@ -21,6 +21,28 @@ class KeyType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     KEY_N: _ClassVar[KeyType]
     KEY_B: _ClassVar[KeyType]
 
+class IndexKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    INDEX_KIND_UNSPECIFIED: _ClassVar[IndexKind]
+    INDEX_LOCAL: _ClassVar[IndexKind]
+    INDEX_GLOBAL: _ClassVar[IndexKind]
+    INDEX_COLLECTION_SIZES: _ClassVar[IndexKind]
+
+class IndexState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    INDEX_STATE_UNSPECIFIED: _ClassVar[IndexState]
+    INDEX_CREATING: _ClassVar[IndexState]
+    INDEX_BACKFILLING: _ClassVar[IndexState]
+    INDEX_ACTIVE: _ClassVar[IndexState]
+    INDEX_DELETING: _ClassVar[IndexState]
+
+class ProjectionKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PROJECTION_KIND_UNSPECIFIED: _ClassVar[ProjectionKind]
+    PROJECT_ALL: _ClassVar[ProjectionKind]
+    PROJECT_KEYS_ONLY: _ClassVar[ProjectionKind]
+    PROJECT_INCLUDE: _ClassVar[ProjectionKind]
+
 class CatalogOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     CATALOG_OUTCOME_UNSPECIFIED: _ClassVar[CatalogOutcome]
@@ -30,6 +52,7 @@ class CatalogOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CATALOG_TABLE_NOT_ACTIVE: _ClassVar[CatalogOutcome]
     CATALOG_LIMIT_EXCEEDED: _ClassVar[CatalogOutcome]
     CATALOG_ALREADY_BOOTSTRAPPED: _ClassVar[CatalogOutcome]
+    CATALOG_CONFLICT: _ClassVar[CatalogOutcome]
 TABLE_STATE_UNSPECIFIED: TableState
 TABLE_CREATING: TableState
 TABLE_ACTIVE: TableState
@@ -38,6 +61,19 @@ KEY_TYPE_UNSPECIFIED: KeyType
 KEY_S: KeyType
 KEY_N: KeyType
 KEY_B: KeyType
+INDEX_KIND_UNSPECIFIED: IndexKind
+INDEX_LOCAL: IndexKind
+INDEX_GLOBAL: IndexKind
+INDEX_COLLECTION_SIZES: IndexKind
+INDEX_STATE_UNSPECIFIED: IndexState
+INDEX_CREATING: IndexState
+INDEX_BACKFILLING: IndexState
+INDEX_ACTIVE: IndexState
+INDEX_DELETING: IndexState
+PROJECTION_KIND_UNSPECIFIED: ProjectionKind
+PROJECT_ALL: ProjectionKind
+PROJECT_KEYS_ONLY: ProjectionKind
+PROJECT_INCLUDE: ProjectionKind
 CATALOG_OUTCOME_UNSPECIFIED: CatalogOutcome
 CATALOG_OK: CatalogOutcome
 CATALOG_TABLE_EXISTS: CatalogOutcome
@@ -45,6 +81,7 @@ CATALOG_TABLE_NOT_FOUND: CatalogOutcome
 CATALOG_TABLE_NOT_ACTIVE: CatalogOutcome
 CATALOG_LIMIT_EXCEEDED: CatalogOutcome
 CATALOG_ALREADY_BOOTSTRAPPED: CatalogOutcome
+CATALOG_CONFLICT: CatalogOutcome
 
 class KeyAttribute(_message.Message):
     __slots__ = ("name", "type")
@@ -54,8 +91,30 @@ class KeyAttribute(_message.Message):
     type: KeyType
     def __init__(self, name: _Optional[str] = ..., type: _Optional[_Union[KeyType, str]] = ...) -> None: ...
 
+class Index(_message.Message):
+    __slots__ = ("index_id", "name", "kind", "partition_keys", "sort_keys", "projection", "included", "state", "settings_json")
+    INDEX_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_KEYS_FIELD_NUMBER: _ClassVar[int]
+    SORT_KEYS_FIELD_NUMBER: _ClassVar[int]
+    PROJECTION_FIELD_NUMBER: _ClassVar[int]
+    INCLUDED_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_JSON_FIELD_NUMBER: _ClassVar[int]
+    index_id: int
+    name: str
+    kind: IndexKind
+    partition_keys: _containers.RepeatedCompositeFieldContainer[KeyAttribute]
+    sort_keys: _containers.RepeatedCompositeFieldContainer[KeyAttribute]
+    projection: ProjectionKind
+    included: _containers.RepeatedScalarFieldContainer[str]
+    state: IndexState
+    settings_json: bytes
+    def __init__(self, index_id: _Optional[int] = ..., name: _Optional[str] = ..., kind: _Optional[_Union[IndexKind, str]] = ..., partition_keys: _Optional[_Iterable[_Union[KeyAttribute, _Mapping]]] = ..., sort_keys: _Optional[_Iterable[_Union[KeyAttribute, _Mapping]]] = ..., projection: _Optional[_Union[ProjectionKind, str]] = ..., included: _Optional[_Iterable[str]] = ..., state: _Optional[_Union[IndexState, str]] = ..., settings_json: _Optional[bytes] = ...) -> None: ...
+
 class Table(_message.Message):
-    __slots__ = ("table_id", "name", "region", "state", "partition_key", "sort_key", "created_at_ms", "uuid", "settings_json")
+    __slots__ = ("table_id", "name", "region", "state", "partition_key", "sort_key", "created_at_ms", "uuid", "settings_json", "indexes", "revision")
     TABLE_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     REGION_FIELD_NUMBER: _ClassVar[int]
@@ -65,6 +124,8 @@ class Table(_message.Message):
     CREATED_AT_MS_FIELD_NUMBER: _ClassVar[int]
     UUID_FIELD_NUMBER: _ClassVar[int]
     SETTINGS_JSON_FIELD_NUMBER: _ClassVar[int]
+    INDEXES_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
     table_id: int
     name: str
     region: str
@@ -74,7 +135,9 @@ class Table(_message.Message):
     created_at_ms: int
     uuid: str
     settings_json: bytes
-    def __init__(self, table_id: _Optional[int] = ..., name: _Optional[str] = ..., region: _Optional[str] = ..., state: _Optional[_Union[TableState, str]] = ..., partition_key: _Optional[_Union[KeyAttribute, _Mapping]] = ..., sort_key: _Optional[_Union[KeyAttribute, _Mapping]] = ..., created_at_ms: _Optional[int] = ..., uuid: _Optional[str] = ..., settings_json: _Optional[bytes] = ...) -> None: ...
+    indexes: _containers.RepeatedCompositeFieldContainer[Index]
+    revision: int
+    def __init__(self, table_id: _Optional[int] = ..., name: _Optional[str] = ..., region: _Optional[str] = ..., state: _Optional[_Union[TableState, str]] = ..., partition_key: _Optional[_Union[KeyAttribute, _Mapping]] = ..., sort_key: _Optional[_Union[KeyAttribute, _Mapping]] = ..., created_at_ms: _Optional[int] = ..., uuid: _Optional[str] = ..., settings_json: _Optional[bytes] = ..., indexes: _Optional[_Iterable[_Union[Index, _Mapping]]] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class Node(_message.Message):
     __slots__ = ("id", "az", "address")
@@ -101,23 +164,25 @@ class Partition(_message.Message):
     def __init__(self, id: _Optional[int] = ..., first_hash: _Optional[bytes] = ..., replicas: _Optional[_Iterable[str]] = ..., preferred_leader: _Optional[str] = ..., generation: _Optional[int] = ...) -> None: ...
 
 class Catalog(_message.Message):
-    __slots__ = ("version", "cluster_id", "nodes", "partitions", "tables", "next_table_id")
+    __slots__ = ("version", "cluster_id", "nodes", "partitions", "tables", "next_table_id", "index_delay_ms")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
     PARTITIONS_FIELD_NUMBER: _ClassVar[int]
     TABLES_FIELD_NUMBER: _ClassVar[int]
     NEXT_TABLE_ID_FIELD_NUMBER: _ClassVar[int]
+    INDEX_DELAY_MS_FIELD_NUMBER: _ClassVar[int]
     version: int
     cluster_id: str
     nodes: _containers.RepeatedCompositeFieldContainer[Node]
     partitions: _containers.RepeatedCompositeFieldContainer[Partition]
     tables: _containers.RepeatedCompositeFieldContainer[Table]
     next_table_id: int
-    def __init__(self, version: _Optional[int] = ..., cluster_id: _Optional[str] = ..., nodes: _Optional[_Iterable[_Union[Node, _Mapping]]] = ..., partitions: _Optional[_Iterable[_Union[Partition, _Mapping]]] = ..., tables: _Optional[_Iterable[_Union[Table, _Mapping]]] = ..., next_table_id: _Optional[int] = ...) -> None: ...
+    index_delay_ms: int
+    def __init__(self, version: _Optional[int] = ..., cluster_id: _Optional[str] = ..., nodes: _Optional[_Iterable[_Union[Node, _Mapping]]] = ..., partitions: _Optional[_Iterable[_Union[Partition, _Mapping]]] = ..., tables: _Optional[_Iterable[_Union[Table, _Mapping]]] = ..., next_table_id: _Optional[int] = ..., index_delay_ms: _Optional[int] = ...) -> None: ...
 
 class CreateTable(_message.Message):
-    __slots__ = ("name", "region", "partition_key", "sort_key", "created_at_ms", "uuid", "settings_json", "tables_max")
+    __slots__ = ("name", "region", "partition_key", "sort_key", "created_at_ms", "uuid", "settings_json", "tables_max", "indexes")
     NAME_FIELD_NUMBER: _ClassVar[int]
     REGION_FIELD_NUMBER: _ClassVar[int]
     PARTITION_KEY_FIELD_NUMBER: _ClassVar[int]
@@ -126,6 +191,7 @@ class CreateTable(_message.Message):
     UUID_FIELD_NUMBER: _ClassVar[int]
     SETTINGS_JSON_FIELD_NUMBER: _ClassVar[int]
     TABLES_MAX_FIELD_NUMBER: _ClassVar[int]
+    INDEXES_FIELD_NUMBER: _ClassVar[int]
     name: str
     region: str
     partition_key: KeyAttribute
@@ -134,7 +200,56 @@ class CreateTable(_message.Message):
     uuid: str
     settings_json: bytes
     tables_max: int
-    def __init__(self, name: _Optional[str] = ..., region: _Optional[str] = ..., partition_key: _Optional[_Union[KeyAttribute, _Mapping]] = ..., sort_key: _Optional[_Union[KeyAttribute, _Mapping]] = ..., created_at_ms: _Optional[int] = ..., uuid: _Optional[str] = ..., settings_json: _Optional[bytes] = ..., tables_max: _Optional[int] = ...) -> None: ...
+    indexes: _containers.RepeatedCompositeFieldContainer[Index]
+    def __init__(self, name: _Optional[str] = ..., region: _Optional[str] = ..., partition_key: _Optional[_Union[KeyAttribute, _Mapping]] = ..., sort_key: _Optional[_Union[KeyAttribute, _Mapping]] = ..., created_at_ms: _Optional[int] = ..., uuid: _Optional[str] = ..., settings_json: _Optional[bytes] = ..., tables_max: _Optional[int] = ..., indexes: _Optional[_Iterable[_Union[Index, _Mapping]]] = ...) -> None: ...
+
+class IndexSettings(_message.Message):
+    __slots__ = ("index_id", "settings_json")
+    INDEX_ID_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_JSON_FIELD_NUMBER: _ClassVar[int]
+    index_id: int
+    settings_json: bytes
+    def __init__(self, index_id: _Optional[int] = ..., settings_json: _Optional[bytes] = ...) -> None: ...
+
+class ChangeTable(_message.Message):
+    __slots__ = ("table_id", "if_revision", "settings_json", "add_indexes", "delete_indexes", "index_settings")
+    TABLE_ID_FIELD_NUMBER: _ClassVar[int]
+    IF_REVISION_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_JSON_FIELD_NUMBER: _ClassVar[int]
+    ADD_INDEXES_FIELD_NUMBER: _ClassVar[int]
+    DELETE_INDEXES_FIELD_NUMBER: _ClassVar[int]
+    INDEX_SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    table_id: int
+    if_revision: int
+    settings_json: bytes
+    add_indexes: _containers.RepeatedCompositeFieldContainer[Index]
+    delete_indexes: _containers.RepeatedScalarFieldContainer[int]
+    index_settings: _containers.RepeatedCompositeFieldContainer[IndexSettings]
+    def __init__(self, table_id: _Optional[int] = ..., if_revision: _Optional[int] = ..., settings_json: _Optional[bytes] = ..., add_indexes: _Optional[_Iterable[_Union[Index, _Mapping]]] = ..., delete_indexes: _Optional[_Iterable[int]] = ..., index_settings: _Optional[_Iterable[_Union[IndexSettings, _Mapping]]] = ...) -> None: ...
+
+class SetIndexState(_message.Message):
+    __slots__ = ("table_id", "index_id", "state")
+    TABLE_ID_FIELD_NUMBER: _ClassVar[int]
+    INDEX_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    table_id: int
+    index_id: int
+    state: IndexState
+    def __init__(self, table_id: _Optional[int] = ..., index_id: _Optional[int] = ..., state: _Optional[_Union[IndexState, str]] = ...) -> None: ...
+
+class ForgetIndex(_message.Message):
+    __slots__ = ("table_id", "index_id")
+    TABLE_ID_FIELD_NUMBER: _ClassVar[int]
+    INDEX_ID_FIELD_NUMBER: _ClassVar[int]
+    table_id: int
+    index_id: int
+    def __init__(self, table_id: _Optional[int] = ..., index_id: _Optional[int] = ...) -> None: ...
+
+class SetIndexDelay(_message.Message):
+    __slots__ = ("index_delay_ms",)
+    INDEX_DELAY_MS_FIELD_NUMBER: _ClassVar[int]
+    index_delay_ms: int
+    def __init__(self, index_delay_ms: _Optional[int] = ...) -> None: ...
 
 class DeleteTable(_message.Message):
     __slots__ = ("name", "region")
@@ -163,18 +278,26 @@ class Bootstrap(_message.Message):
     def __init__(self, catalog: _Optional[_Union[Catalog, _Mapping]] = ...) -> None: ...
 
 class CatalogCommand(_message.Message):
-    __slots__ = ("bootstrap", "create_table", "delete_table", "activate_table", "forget_table")
+    __slots__ = ("bootstrap", "create_table", "delete_table", "activate_table", "forget_table", "change_table", "set_index_state", "forget_index", "set_index_delay")
     BOOTSTRAP_FIELD_NUMBER: _ClassVar[int]
     CREATE_TABLE_FIELD_NUMBER: _ClassVar[int]
     DELETE_TABLE_FIELD_NUMBER: _ClassVar[int]
     ACTIVATE_TABLE_FIELD_NUMBER: _ClassVar[int]
     FORGET_TABLE_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_TABLE_FIELD_NUMBER: _ClassVar[int]
+    SET_INDEX_STATE_FIELD_NUMBER: _ClassVar[int]
+    FORGET_INDEX_FIELD_NUMBER: _ClassVar[int]
+    SET_INDEX_DELAY_FIELD_NUMBER: _ClassVar[int]
     bootstrap: Bootstrap
     create_table: CreateTable
     delete_table: DeleteTable
     activate_table: ActivateTable
     forget_table: ForgetTable
-    def __init__(self, bootstrap: _Optional[_Union[Bootstrap, _Mapping]] = ..., create_table: _Optional[_Union[CreateTable, _Mapping]] = ..., delete_table: _Optional[_Union[DeleteTable, _Mapping]] = ..., activate_table: _Optional[_Union[ActivateTable, _Mapping]] = ..., forget_table: _Optional[_Union[ForgetTable, _Mapping]] = ...) -> None: ...
+    change_table: ChangeTable
+    set_index_state: SetIndexState
+    forget_index: ForgetIndex
+    set_index_delay: SetIndexDelay
+    def __init__(self, bootstrap: _Optional[_Union[Bootstrap, _Mapping]] = ..., create_table: _Optional[_Union[CreateTable, _Mapping]] = ..., delete_table: _Optional[_Union[DeleteTable, _Mapping]] = ..., activate_table: _Optional[_Union[ActivateTable, _Mapping]] = ..., forget_table: _Optional[_Union[ForgetTable, _Mapping]] = ..., change_table: _Optional[_Union[ChangeTable, _Mapping]] = ..., set_index_state: _Optional[_Union[SetIndexState, _Mapping]] = ..., forget_index: _Optional[_Union[ForgetIndex, _Mapping]] = ..., set_index_delay: _Optional[_Union[SetIndexDelay, _Mapping]] = ...) -> None: ...
 
 class CatalogResult(_message.Message):
     __slots__ = ("outcome", "table", "version")

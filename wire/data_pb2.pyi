@@ -18,6 +18,9 @@ class OperationKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DELETE: _ClassVar[OperationKind]
     CATALOG_COMMAND: _ClassVar[OperationKind]
     CATALOG_READ: _ClassVar[OperationKind]
+    RANGE_STRONG: _ClassVar[OperationKind]
+    RANGE_EVENTUAL: _ClassVar[OperationKind]
+    EXPIRE: _ClassVar[OperationKind]
 
 class OperationFlag(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -28,6 +31,7 @@ class OperationFlag(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RETURN_ALL_NEW: _ClassVar[OperationFlag]
     RETURN_UPDATED_OLD: _ClassVar[OperationFlag]
     RETURN_UPDATED_NEW: _ClassVar[OperationFlag]
+    RETURN_COLLECTION_SIZE: _ClassVar[OperationFlag]
 
 class ResultStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -49,6 +53,9 @@ UPDATE: OperationKind
 DELETE: OperationKind
 CATALOG_COMMAND: OperationKind
 CATALOG_READ: OperationKind
+RANGE_STRONG: OperationKind
+RANGE_EVENTUAL: OperationKind
+EXPIRE: OperationKind
 OPERATION_FLAG_NONE: OperationFlag
 RETURN_OLD: OperationFlag
 RETURN_OLD_ON_CONDITION_FAILURE: OperationFlag
@@ -56,6 +63,7 @@ RETURN_SIZES: OperationFlag
 RETURN_ALL_NEW: OperationFlag
 RETURN_UPDATED_OLD: OperationFlag
 RETURN_UPDATED_NEW: OperationFlag
+RETURN_COLLECTION_SIZE: OperationFlag
 RESULT_STATUS_UNSPECIFIED: ResultStatus
 OK: ResultStatus
 CONDITION_FAILED: ResultStatus
@@ -67,8 +75,40 @@ OVERLOADED: ResultStatus
 UNAVAILABLE: ResultStatus
 UNKNOWN: ResultStatus
 
+class RangeRead(_message.Message):
+    __slots__ = ("index_id", "start", "end", "backward", "limit", "bytes_max", "count_only", "key_names", "projected", "fetch")
+    INDEX_ID_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    BACKWARD_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    BYTES_MAX_FIELD_NUMBER: _ClassVar[int]
+    COUNT_ONLY_FIELD_NUMBER: _ClassVar[int]
+    KEY_NAMES_FIELD_NUMBER: _ClassVar[int]
+    PROJECTED_FIELD_NUMBER: _ClassVar[int]
+    FETCH_FIELD_NUMBER: _ClassVar[int]
+    index_id: int
+    start: bytes
+    end: bytes
+    backward: bool
+    limit: int
+    bytes_max: int
+    count_only: bool
+    key_names: _containers.RepeatedScalarFieldContainer[str]
+    projected: _containers.RepeatedScalarFieldContainer[str]
+    fetch: bool
+    def __init__(self, index_id: _Optional[int] = ..., start: _Optional[bytes] = ..., end: _Optional[bytes] = ..., backward: bool = ..., limit: _Optional[int] = ..., bytes_max: _Optional[int] = ..., count_only: bool = ..., key_names: _Optional[_Iterable[str]] = ..., projected: _Optional[_Iterable[str]] = ..., fetch: bool = ...) -> None: ...
+
+class Expiry(_message.Message):
+    __slots__ = ("attribute", "now_s")
+    ATTRIBUTE_FIELD_NUMBER: _ClassVar[int]
+    NOW_S_FIELD_NUMBER: _ClassVar[int]
+    attribute: str
+    now_s: int
+    def __init__(self, attribute: _Optional[str] = ..., now_s: _Optional[int] = ...) -> None: ...
+
 class Operation(_message.Message):
-    __slots__ = ("id", "partition", "kind", "table_id", "key", "item", "expressions", "flags", "request_id")
+    __slots__ = ("id", "partition", "kind", "table_id", "key", "item", "expressions", "flags", "request_id", "range")
     ID_FIELD_NUMBER: _ClassVar[int]
     PARTITION_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -78,6 +118,7 @@ class Operation(_message.Message):
     EXPRESSIONS_FIELD_NUMBER: _ClassVar[int]
     FLAGS_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
     id: int
     partition: int
     kind: OperationKind
@@ -87,7 +128,8 @@ class Operation(_message.Message):
     expressions: bytes
     flags: int
     request_id: bytes
-    def __init__(self, id: _Optional[int] = ..., partition: _Optional[int] = ..., kind: _Optional[_Union[OperationKind, str]] = ..., table_id: _Optional[int] = ..., key: _Optional[bytes] = ..., item: _Optional[bytes] = ..., expressions: _Optional[bytes] = ..., flags: _Optional[int] = ..., request_id: _Optional[bytes] = ...) -> None: ...
+    range: RangeRead
+    def __init__(self, id: _Optional[int] = ..., partition: _Optional[int] = ..., kind: _Optional[_Union[OperationKind, str]] = ..., table_id: _Optional[int] = ..., key: _Optional[bytes] = ..., item: _Optional[bytes] = ..., expressions: _Optional[bytes] = ..., flags: _Optional[int] = ..., request_id: _Optional[bytes] = ..., range: _Optional[_Union[RangeRead, _Mapping]] = ...) -> None: ...
 
 class RouterHello(_message.Message):
     __slots__ = ("router_id", "cluster_id", "az")
@@ -109,8 +151,16 @@ class RouterFrame(_message.Message):
     catalog_version: int
     def __init__(self, hello: _Optional[_Union[RouterHello, _Mapping]] = ..., operations: _Optional[_Iterable[_Union[Operation, _Mapping]]] = ..., catalog_version: _Optional[int] = ...) -> None: ...
 
+class IndexUnits(_message.Message):
+    __slots__ = ("index_id", "units")
+    INDEX_ID_FIELD_NUMBER: _ClassVar[int]
+    UNITS_FIELD_NUMBER: _ClassVar[int]
+    index_id: int
+    units: int
+    def __init__(self, index_id: _Optional[int] = ..., units: _Optional[int] = ...) -> None: ...
+
 class Result(_message.Message):
-    __slots__ = ("id", "status", "item", "message", "leader", "old_size", "new_size")
+    __slots__ = ("id", "status", "item", "message", "leader", "old_size", "new_size", "index_units", "collection_bytes", "count", "scanned", "bytes_read", "fetched_units", "last_key")
     ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     ITEM_FIELD_NUMBER: _ClassVar[int]
@@ -118,6 +168,13 @@ class Result(_message.Message):
     LEADER_FIELD_NUMBER: _ClassVar[int]
     OLD_SIZE_FIELD_NUMBER: _ClassVar[int]
     NEW_SIZE_FIELD_NUMBER: _ClassVar[int]
+    INDEX_UNITS_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_BYTES_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    SCANNED_FIELD_NUMBER: _ClassVar[int]
+    BYTES_READ_FIELD_NUMBER: _ClassVar[int]
+    FETCHED_UNITS_FIELD_NUMBER: _ClassVar[int]
+    LAST_KEY_FIELD_NUMBER: _ClassVar[int]
     id: int
     status: ResultStatus
     item: bytes
@@ -125,7 +182,14 @@ class Result(_message.Message):
     leader: str
     old_size: int
     new_size: int
-    def __init__(self, id: _Optional[int] = ..., status: _Optional[_Union[ResultStatus, str]] = ..., item: _Optional[bytes] = ..., message: _Optional[str] = ..., leader: _Optional[str] = ..., old_size: _Optional[int] = ..., new_size: _Optional[int] = ...) -> None: ...
+    index_units: _containers.RepeatedCompositeFieldContainer[IndexUnits]
+    collection_bytes: int
+    count: int
+    scanned: int
+    bytes_read: int
+    fetched_units: int
+    last_key: bytes
+    def __init__(self, id: _Optional[int] = ..., status: _Optional[_Union[ResultStatus, str]] = ..., item: _Optional[bytes] = ..., message: _Optional[str] = ..., leader: _Optional[str] = ..., old_size: _Optional[int] = ..., new_size: _Optional[int] = ..., index_units: _Optional[_Iterable[_Union[IndexUnits, _Mapping]]] = ..., collection_bytes: _Optional[int] = ..., count: _Optional[int] = ..., scanned: _Optional[int] = ..., bytes_read: _Optional[int] = ..., fetched_units: _Optional[int] = ..., last_key: _Optional[bytes] = ...) -> None: ...
 
 class PartitionLeader(_message.Message):
     __slots__ = ("partition", "leader", "term")
@@ -248,17 +312,29 @@ class DroppedTable(_message.Message):
     partition: int
     def __init__(self, table_id: _Optional[int] = ..., partition: _Optional[int] = ...) -> None: ...
 
+class IndexProgress(_message.Message):
+    __slots__ = ("index_id", "partition", "backfilled")
+    INDEX_ID_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    BACKFILLED_FIELD_NUMBER: _ClassVar[int]
+    index_id: int
+    partition: int
+    backfilled: bool
+    def __init__(self, index_id: _Optional[int] = ..., partition: _Optional[int] = ..., backfilled: bool = ...) -> None: ...
+
 class NodeReport(_message.Message):
-    __slots__ = ("node_id", "catalog_version", "routers", "dropped")
+    __slots__ = ("node_id", "catalog_version", "routers", "dropped", "indexes")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     CATALOG_VERSION_FIELD_NUMBER: _ClassVar[int]
     ROUTERS_FIELD_NUMBER: _ClassVar[int]
     DROPPED_FIELD_NUMBER: _ClassVar[int]
+    INDEXES_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     catalog_version: int
     routers: _containers.RepeatedCompositeFieldContainer[RouterVersion]
     dropped: _containers.RepeatedCompositeFieldContainer[DroppedTable]
-    def __init__(self, node_id: _Optional[str] = ..., catalog_version: _Optional[int] = ..., routers: _Optional[_Iterable[_Union[RouterVersion, _Mapping]]] = ..., dropped: _Optional[_Iterable[_Union[DroppedTable, _Mapping]]] = ...) -> None: ...
+    indexes: _containers.RepeatedCompositeFieldContainer[IndexProgress]
+    def __init__(self, node_id: _Optional[str] = ..., catalog_version: _Optional[int] = ..., routers: _Optional[_Iterable[_Union[RouterVersion, _Mapping]]] = ..., dropped: _Optional[_Iterable[_Union[DroppedTable, _Mapping]]] = ..., indexes: _Optional[_Iterable[_Union[IndexProgress, _Mapping]]] = ...) -> None: ...
 
 class NodeReportReply(_message.Message):
     __slots__ = ("accepted", "catalog")
@@ -267,3 +343,27 @@ class NodeReportReply(_message.Message):
     accepted: bool
     catalog: _catalog_pb2.Catalog
     def __init__(self, accepted: bool = ..., catalog: _Optional[_Union[_catalog_pb2.Catalog, _Mapping]] = ...) -> None: ...
+
+class SweepRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class SweepReply(_message.Message):
+    __slots__ = ("deleted",)
+    DELETED_FIELD_NUMBER: _ClassVar[int]
+    deleted: int
+    def __init__(self, deleted: _Optional[int] = ...) -> None: ...
+
+class IndexDelayRequest(_message.Message):
+    __slots__ = ("index_delay_ms",)
+    INDEX_DELAY_MS_FIELD_NUMBER: _ClassVar[int]
+    index_delay_ms: int
+    def __init__(self, index_delay_ms: _Optional[int] = ...) -> None: ...
+
+class IndexDelayReply(_message.Message):
+    __slots__ = ("accepted", "leader")
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    LEADER_FIELD_NUMBER: _ClassVar[int]
+    accepted: bool
+    leader: str
+    def __init__(self, accepted: bool = ..., leader: _Optional[str] = ...) -> None: ...

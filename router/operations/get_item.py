@@ -9,7 +9,8 @@ from typing import Any
 
 from dynamo.capacity import read_units
 from dynamo.expressions import Bindings, project
-from dynamo.values import canonical_item, decode_item, encode_item, item_size
+from dynamo.records import RECORD_HEAD_BYTES, record_size
+from dynamo.values import canonical_item, decode_item, encode_item
 from router.operations.call import Call, Services
 from router.operations.items import CAPACITY_MODES, ItemPending, capacity_member
 from router.operations.parameters import Expressions, ParameterNames
@@ -37,22 +38,22 @@ class _GetPending(ItemPending):
 
     def render(self, result: data_pb2.Result) -> bytes:
         """`{"Item": ...}`, `{}` for a missing item, plus ConsumedCapacity when asked for."""
-        encoded = result.item
+        record = result.item
         if self.expressions is None and self.request.get("ReturnConsumedCapacity") not in CAPACITY_MODES:
-            return b'{"Item":' + encoded + b"}" if encoded else b"{}"
-        return self._render_slowly(encoded)
+            return b'{"Item":%b}' % record[RECORD_HEAD_BYTES:] if record else b"{}"
+        return self._render_slowly(record)
 
-    def _render_slowly(self, encoded: bytes) -> bytes:
-        item = decode_item(encoded) if encoded else None
+    def _render_slowly(self, record: bytes) -> bytes:
         members = []
-        if item is not None:
+        if record:
+            encoded = record[RECORD_HEAD_BYTES:]
             expressions = self.expressions
             if expressions is not None and expressions.projection is not None:
                 bindings = Bindings(expressions.names, None)
-                encoded = encode_item(project(expressions.projection, item, bindings))
+                encoded = encode_item(project(expressions.projection, decode_item(encoded), bindings))
             members.append(b'"Item":' + encoded)
         if self.request.get("ReturnConsumedCapacity") in CAPACITY_MODES:
-            size = item_size(item) if item is not None else 0
+            size = record_size(record) if record else 0
             units = read_units(size, self.request.get("ConsistentRead", False))
             members.append(b'"ConsumedCapacity":' + capacity_member(self.request, units))
         return b"{" + b",".join(members) + b"}"

@@ -9,7 +9,8 @@ from typing import Any
 
 from dynamo.errors import validation
 from dynamo.limits import ITEM_BYTES_MAX
-from dynamo.values import canonical_item, encode_item, item_size
+from dynamo.records import encode_record
+from dynamo.values import canonical_item, item_size
 from router.operations.call import Call, Services
 from router.operations.items import all_old_or_none, common_flags, find_write_target, submit_write
 from router.operations.parameters import ParameterNames
@@ -23,10 +24,12 @@ def put_item(services: Services, call: Call, request: dict[str, Any]) -> None:
     has_expressions = _PARAMETERS.check_combination(request)
     item = canonical_item(request["Item"])
     flags = all_old_or_none(request) | common_flags(request)
-    if item_size(item) > ITEM_BYTES_MAX:
+    size = item_size(item)
+    if size > ITEM_BYTES_MAX:
         raise validation("Item size has exceeded the maximum allowed size")
     target = find_write_target(services, call, request, has_expressions=has_expressions)
     key = target.table.key_schema.item_key_of_item(item)
     # Not needed for the answer: a queue of writes should hold each item once.
     del request["Item"]
-    submit_write(services, call, request, target, kind=data_pb2.PUT, key=key, item=encode_item(item), flags=flags)
+    record = encode_record(item, size)
+    submit_write(services, call, request, target, kind=data_pb2.PUT, key=key, item=record, flags=flags)
