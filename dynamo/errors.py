@@ -75,6 +75,11 @@ def conditional_check_failed(item_json: bytes = b"") -> DynamoError:
     return DynamoError("ConditionalCheckFailedException", "The conditional request failed", members=members)
 
 
+def item_collection_too_large() -> DynamoError:
+    """ItemCollectionSizeLimitExceededException: the write would grow a collection of a table with local indexes."""
+    return DynamoError("ItemCollectionSizeLimitExceededException", "Item collection size limit exceeded")
+
+
 def resource_not_found(message: str = "Requested resource not found") -> DynamoError:
     """ResourceNotFoundException; the data plane uses the short text, the control plane names the table."""
     return DynamoError("ResourceNotFoundException", message)

@@ -10,6 +10,8 @@ from __future__ import annotations
 ITEM_BYTES_MAX = 400 * 1024
 PARTITION_KEY_BYTES_MAX = 2048
 SORT_KEY_BYTES_MAX = 1024
+# Items of one partition key and their entries in the local indexes, in a table that has local indexes.
+ITEM_COLLECTION_BYTES_MAX = 10 * 1024**3
 # A top-level attribute is level 1, so 31 lists or maps may stand around the innermost value (seen on the real service).
 NESTING_LEVELS_MAX = 32
 ATTRIBUTE_NAME_BYTES_MAX = 65_535
@@ -29,15 +31,42 @@ TABLES_MAX = 2500
 LIST_TABLES_PAGE_MAX = 100
 
 EXPRESSION_BYTES_MAX = 4096
+# A legacy parameter (Expected, AttributeUpdates ...) as expression text: about 18,000 attributes. The limit is ours.
+LEGACY_TRANSLATION_BYTES_MAX = 256 * 1024
 EXPRESSION_OPERATORS_MAX = 300
 EXPRESSION_IN_OPERANDS_MAX = 100
 EXPRESSION_PLACEHOLDER_BYTES_MAX = 255
 # ExpressionAttributeNames and ExpressionAttributeValues of one request together.
 EXPRESSION_SUBSTITUTIONS_BYTES_MAX = 2 * 1024 * 1024
 
+# A page of Query or Scan ends with the entry that makes the sum of sizes reach this.
+PAGE_BYTES_MAX = 1024 * 1024
+BATCH_GET_KEYS_MAX = 100
+# Items in the answer of one BatchGetItem; the rest comes back as UnprocessedKeys.
+BATCH_GET_BYTES_MAX = 16 * 1024 * 1024
+BATCH_WRITE_REQUESTS_MAX = 25
+
 # One provisioned setting; the real service refuses more as "out of bounds".
 CAPACITY_UNITS_MAX = 1_000_000_000_000
+# What one on-demand table or index serves at once (WarmThroughput of the API reference).
+WARM_READ_UNITS = 12_000
+WARM_WRITE_UNITS = 4_000
+# Quotas that DescribeLimits tells.
+ACCOUNT_UNITS_MAX = 80_000
+TABLE_UNITS_MAX = 40_000
+# Decreases of provisioned throughput: so many in a UTC day, then one in an hour.
+THROUGHPUT_DECREASES_MAX = 4
+THROUGHPUT_DECREASE_INTERVAL_S = 3600
+
+LOCAL_INDEXES_MAX = 5
+GLOBAL_INDEXES_MAX = 20
+# Of each role in the key of one global index.
+INDEX_KEY_ATTRIBUTES_MAX = 4
+# NonKeyAttributes of all indexes of a table.
+PROJECTED_ATTRIBUTES_MAX = 100
+
 TAGS_PER_TABLE_MAX = 50
+RESOURCE_POLICY_BYTES_MAX = 20 * 1024
 
 # The front door stops reading a body that grows past this.
 REQUEST_BODY_BYTES_MAX = 16 * 1024 * 1024

@@ -24,6 +24,7 @@ import grpc.aio
 import uvloop
 from prometheus_client import CollectorRegistry, start_http_server
 
+from node.background.expiry import ExpirySweeper
 from node.background.leaders import LeaderDaemon
 from node.background.tables import TableDaemon
 from node.host import HostSettings, NodeHost
@@ -179,9 +180,11 @@ class Node:
         self._add_links(addresses)
         self.leaders = LeaderDaemon(self.host, clock, catalog, lambda peer: self.links.links[peer].is_up)
         self.tables = TableDaemon(self.host, clock, addresses)
+        self.sweeper = ExpirySweeper(self.host, clock, settings.background.ttl_sweep_interval_ms / 1000)
         self.service = NodeService(
             self.host,
             self.tables,
+            self.sweeper,
             az=node.az,
             cluster_id=start.cluster_id,
             clock=clock,
@@ -231,6 +234,7 @@ class Node:
             owner.start(f"link:{peer}", link.run())
         owner.start("tables", self.tables.run())
         owner.start("leaders", self.leaders.run())
+        owner.start("expiry", self.sweeper.run())
         owner.start("timer", self._timer())
         owner.start("watch", watch_host(self.host, self.links))
         stop = asyncio.Event()

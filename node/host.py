@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from typing import ParamSpec, Protocol
 
 from node.durability import Durability
+from node.indexing.cluster import CatalogCluster
 from node.machine.catalog import CatalogPartitionState
 from node.machine.state import PartitionState
 from node.metrics import NodeMetrics
 from node.partition import Partition
+from node.range_turns import RangeTurns
 from node.sessions import RouterSession
 from replication.group import ReplicationSettings
 from replication.journal import GroupJournal
@@ -115,11 +117,15 @@ class NodeHost:
         self.on_catalog_changed: Callable[[], None] = lambda: None
         self._catalog_state: CatalogPartitionState | None = None
         self._catalog_dirty = False
+        self._cluster = CatalogCluster(
+            lambda: self.catalog, settings.partitions, leader_of=self._leader_of, send=self._send_to_partition
+        )
         self._store = store
         self._links = links
         self._loop = loop
         self._monotonic = clock.monotonic
         self.stop_process = stop_process
+        self._range_turns = RangeTurns(lambda: loop.call_soon(self._read_ranges))
         self._durability: Durability[tuple[str, int, Message]] = Durability()
         self._groups: dict[int, RaftReplica] = {}
         self._states: dict[int, PartitionState] = {}
@@ -159,7 +165,15 @@ class NodeHost:
         )
         self._states[group_id] = state
         self._groups[group_id] = group
-        self.partitions[group_id] = Partition(group, state, self.hybrid_clock, self.settings.proposals_in_flight_max)
+        self.partitions[group_id] = Partition(
+            group,
+            state,
+            self.hybrid_clock,
+            self._range_turns,
+            self.settings.proposals_in_flight_max,
+            self._cluster,
+            clock.wall_ms,
+        )
 
     # ------------------------------------------------------------------ replication.ports.Host
     def send(self, group_id: int, target: str, message: Message, *, durable: bool) -> None:
@@ -214,13 +228,35 @@ class NodeHost:
         group = self._groups.get(group_id)
         if group is not None:
             self._arrivals += 1
-            group.receive(sender, message)
             kind = message.kind
+            if kind is Kind.FEED or kind is Kind.FEED_DONE:
+                self._take_feed_message(sender, group_id, message)
+                return
+            group.receive(sender, message)
             # Dealt with by receiving it: a read barrier, and a second follower's word on what is committed already.
             if kind is Kind.READ_BARRIER or (kind is Kind.APPEND_OK and message.index <= group.commit_index):
                 return
             self._dirty.add(group_id)
             self._kick()
+
+    def _take_feed_message(self, sender: str, group_id: int, message: Message) -> None:
+        indexing = self.partitions[group_id].indexing
+        if message.kind is Kind.FEED:
+            indexing.feed_arrived(sender, message)
+        else:
+            indexing.feed_answered(sender, message, self._monotonic())
+        self.wake(group_id)
+
+    def _send_to_partition(self, node_id: str, group_id: int, message: Message) -> None:
+        """Hand a feed's message to a replica of a group, here or elsewhere; lost when its node cannot be reached."""
+        if node_id == self.settings.node_id:
+            self.message_arrived(node_id, group_id, message)
+        else:
+            self._links.send(node_id, group_id, message)
+
+    def _leader_of(self, group_id: int) -> str | None:
+        group = self._groups.get(group_id)
+        return group.leader_id if group is not None else None
 
     @_stops_process
     def peer_connected(self, peer: str) -> None:
@@ -279,7 +315,7 @@ class NodeHost:
             if now > group.next_event_at():
                 self._dirty.add(group_id)
             partition = self.partitions[group_id]
-            if partition.is_paused:
+            if partition.is_paused or now > partition.indexing.next_event_at:
                 self._dirty.add(group_id)
         if self._dirty:
             self._kick()
@@ -331,6 +367,10 @@ class NodeHost:
                 session.push_catalog(catalog)
         self.on_catalog_changed()
 
+    @_stops_process
+    def _read_ranges(self) -> None:
+        self._range_turns.run()
+
     # ------------------------------------------------------------------ the turn
     def _kick(self) -> None:
         if not self._is_kicked:
@@ -369,6 +409,8 @@ class NodeHost:
         for group_id in ordered:
             self._states[group_id].batch_written()
             groups[group_id].batch_written()
+            if partitions[group_id].indexing.batch_written(now):
+                self.wake(group_id)
         if self._catalog_dirty:
             self._publish_catalog()
         sessions, self._dirty_sessions = self._dirty_sessions, []

@@ -70,12 +70,33 @@ class NodeMetrics:
         self.held_messages = Gauge("trizone_node_held_messages", "Messages that wait for a sync", registry=registry)
         self.routers = Gauge("trizone_node_routers", "Routers connected", registry=registry)
         self.peers = Gauge("trizone_node_peers", "Nodes connected", registry=registry)
+        self.index_backlog = Gauge(
+            "trizone_index_backlog_records",
+            "On the leader: changes of global indexes that their partitions have not applied",
+            labels,
+            registry=registry,
+        )
+        self.index_lag = Gauge(
+            "trizone_index_lag_seconds", "On the leader: the age of the oldest of them", labels, registry=registry
+        )
+        self.ttl_deleted = Counter("trizone_ttl_deleted", "Expired items deleted from here", registry=registry)
+        self._ttl_sweep_seconds = Gauge(
+            "trizone_ttl_sweep_seconds", "Length of the last sweep for expired items", registry=registry
+        )
+        self._ttl_last_sweep = Gauge(
+            "trizone_ttl_last_sweep_timestamp_seconds", "When that sweep ended, since 1970", registry=registry
+        )
 
     def flush_turns(self) -> None:
         """Move the turns since the last call into the counters."""
         self._turns.inc(self.new_turns)
         self._turn_seconds.inc(self.new_turn_seconds)
         self.new_turns, self.new_turn_seconds = 0, 0.0
+
+    def swept(self, took_s: float, ended_at_s: float) -> None:
+        """A sweep for expired items has ended."""
+        self._ttl_sweep_seconds.set(took_s)
+        self._ttl_last_sweep.set(ended_at_s)
 
     def count_operations(self, counts: dict[int, int]) -> None:
         """Add one frame's operations by kind."""

@@ -11,10 +11,18 @@ an entry appended after it, or on a read barrier.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple
 
+from dynamo.indexes import IndexDefinition
 from node.evaluate import OK, Decision, decide_write, depends_on_item
+from node.expiry import ExpiryDone, ExpirySession
+from node.indexing.changes import Effects, collection_row
+from node.indexing.cluster import ClusterView
+from node.indexing.judge import judge_indexed
+from node.indexing.leader import Ended, IndexLeader
 from node.machine.state import LOG_ENTRY_VERSION, PartitionState
+from node.range_turns import RangeTurns
 from node.sessions import RouterSession
 from node.storage import keyspace
 from replication.outcomes import Outcome
@@ -34,8 +42,9 @@ TRANSFER_PAUSE_S = 0.5
 
 
 _GET_EVENTUAL = data_pb2.GET_EVENTUAL
-_READS = frozenset((data_pb2.GET_STRONG, data_pb2.CATALOG_READ))
-_WRITES = frozenset((data_pb2.PUT, data_pb2.UPDATE, data_pb2.DELETE, data_pb2.CATALOG_COMMAND))
+_RANGE_STRONG, _RANGE_EVENTUAL = data_pb2.RANGE_STRONG, data_pb2.RANGE_EVENTUAL
+_READS = frozenset((data_pb2.GET_STRONG, data_pb2.CATALOG_READ, _RANGE_STRONG))
+_WRITES = frozenset((data_pb2.PUT, data_pb2.UPDATE, data_pb2.DELETE, data_pb2.CATALOG_COMMAND, data_pb2.EXPIRE))
 
 
 class Arrived(NamedTuple):
@@ -52,7 +61,18 @@ def _size_of(operation: data_pb2.Operation) -> int:
 class Proposal:
     """One log entry under way."""
 
-    __slots__ = ("arrived_bytes", "catalog_waiters", "entry", "index", "keys", "readers", "size", "writers")
+    __slots__ = (
+        "arrived_bytes",
+        "catalog_waiters",
+        "ended",
+        "entry",
+        "holds_own",
+        "index",
+        "keys",
+        "readers",
+        "size",
+        "writers",
+    )
 
     def __init__(self, hybrid_time: int) -> None:
         self.entry = log_pb2.LogEntry(version=LOG_ENTRY_VERSION, hybrid_time=hybrid_time)
@@ -65,11 +85,14 @@ class Proposal:
         # Answers that store nothing but saw state that this entry's commit proves.
         self.readers: list[tuple[RouterSession, int, Decision]] = []
         self.catalog_waiters: list[tuple[RouterSession, int]] = []
+        # What this node itself wants to know of its entries: whether they are committed.
+        self.ended: list[Ended] = []
+        self.holds_own = False
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to propose."""
-        return not (self.writers or self.catalog_waiters or self.entry.drop_tables or self.entry.catalog_commands)
+        return not (self.writers or self.catalog_waiters or self.holds_own)
 
 
 class Partition:
@@ -80,11 +103,15 @@ class Partition:
         group: RaftReplica,
         state: PartitionState,
         hybrid_clock: HybridClock,
+        range_turns: RangeTurns,
         proposals_in_flight_max: int,
+        cluster: ClusterView,
+        wall_ms: Callable[[], int],
     ) -> None:
         self.group = group
         self.state = state
         self._hybrid_clock = hybrid_clock
+        self._range_turns = range_turns
         self._in_flight_max = proposals_in_flight_max
         self._writes: list[Arrived] = []
         self._reads: list[Arrived] = []
@@ -95,7 +122,10 @@ class Partition:
         self._paused_until = 0.0
         self._transfer_target: str | None = None
         self._invited = False
-        self._own_commands: list[log_pb2.LogEntry] = []
+        self._own_commands: list[tuple[log_pb2.LogEntry, Ended | None]] = []
+        self._cluster = cluster
+        self._expiry = ExpirySession()
+        self.indexing = IndexLeader(group, state, cluster, wall_ms, self.propose_own)
         self.proposals_total = 0
 
     # ------------------------------------------------------------------ arrivals
@@ -104,6 +134,9 @@ class Partition:
         if kind == _GET_EVENTUAL:
             item = self.state.get(keyspace.item_key(operation.table_id, operation.key))
             session.answer(operation.id, OK, item or b"")
+            return False
+        if kind == _RANGE_EVENTUAL:
+            self._range_turns.read(self.state, session, operation)
             return False
         if kind in _READS:
             self._reads.append(Arrived(session, operation))
@@ -119,31 +152,55 @@ class Partition:
             self._writes.append(Arrived(session, operation))
         return True
 
-    def propose_own(self, entry: log_pb2.LogEntry) -> None:
-        """Let a background daemon's entry (table drops, catalog commands) go with the next turn."""
-        self._own_commands.append(entry)
+    def propose_own(self, entry: log_pb2.LogEntry, ended: Ended | None = None) -> None:
+        """Let an entry of this node's own (table drops, catalog commands, feeds) go with the next turn.
+
+        `ended` is told whether it was committed; False means that it was not or that this is not known.
+        """
+        self._own_commands.append((entry, ended))
+
+    def expire(self, table_id: int, key: bytes, expiry: data_pb2.Expiry, done: ExpiryDone) -> None:
+        """Delete an item if it is expired by the time that it is judged. The partition wants a turn.
+
+        `done` gets True when the item was deleted, False when it is not expired, None when refused or unknown.
+        """
+        operation = self._expiry.operation(self.group.group_id, table_id, key, expiry, done)
+        self.arrive(self._expiry, operation, data_pb2.EXPIRE)
 
     @property
     def has_arrivals(self) -> bool:
         """Whether work waits for a turn."""
-        return bool(self._writes or self._reads or self._own_commands)
+        return bool(self._writes or self._reads or self._own_commands) or self.indexing.wants_step()
 
     @property
     def in_flight(self) -> int:
         """Operations that wait for a commit or a turn."""
         return self._operations_in_flight + len(self._reads)
 
+    @property
+    def index_backlog(self) -> int:
+        """Changes of global indexes that are not known to be applied by their partitions."""
+        return self.state.outbox_count
+
+    def index_lag_ms(self) -> int:
+        """Age of the oldest of them, 0 without any."""
+        return self.indexing.lag_ms
+
+    def is_backfilled(self, index_id: int) -> bool:
+        """Whether every item of this partition is in the index; false for an index that has not begun here."""
+        return self.state.is_backfilled(index_id)
+
     # ------------------------------------------------------------------ one turn
     def turn(self, now: float) -> None:
         """Judge and propose everything that arrived."""
-        if not (self._writes or self._reads or self._own_commands):
+        if not self.has_arrivals:
             return
         if not self.group.is_ready_leader:
             self._refuse_all()
             return
         if now < self._paused_until:
             return
-        if self._writes or self._own_commands:
+        if self._writes or self._own_commands or self.indexing.wants_step():
             self._propose_arrived()
         if self._reads:
             self._read_arrived()
@@ -158,25 +215,21 @@ class Partition:
         leader = self.group.leader_id
         writes, self._writes = self._writes, []
         reads, self._reads = self._reads, []
-        self._own_commands.clear()
+        own, self._own_commands = self._own_commands, []
         self._paused_until = 0.0
         self._operations_in_flight -= len(writes)
         self._bytes_in_flight -= sum(_size_of(operation) for _, operation in writes)
         for session, operation in (*writes, *reads):
             session.refuse(operation.id, data_pb2.NOT_LEADER, leader)
+        for _, ended in own:
+            if ended is not None:
+                ended(False)
 
     def _propose_arrived(self) -> None:
         arrived, self._writes = self._writes, []
-        proposal = Proposal(self._hybrid_clock.next())
-        own, self._own_commands = self._own_commands, []
-        for entry in own:
-            proposal.entry.MergeFrom(
-                log_pb2.LogEntry(drop_tables=entry.drop_tables, catalog_commands=entry.catalog_commands)
-            )
+        proposal = self._propose_own(Proposal(self._hybrid_clock.next()))
         for session, operation in arrived:
-            if proposal.size >= PROPOSAL_BYTES_MAX:
-                self._append(proposal)
-                proposal = Proposal(self._hybrid_clock.next())
+            proposal = self._next_if_full(proposal)
             proposal.arrived_bytes += _size_of(operation)
             try:
                 self._judge(proposal, session, operation)
@@ -185,11 +238,36 @@ class Partition:
                 # leader. Nothing of it is in the entry, for what can fail comes before.
                 log.error("operation_not_judged", partition=self.group.group_id, exc_info=error)
                 proposal.readers.append((session, operation.id, Decision(data_pb2.UNAVAILABLE)))
+        self._add_backfill_step(proposal)
         if proposal.is_empty:
             self._bytes_in_flight -= proposal.arrived_bytes
             self._confirm(proposal.readers)
         else:
             self._append(proposal)
+
+    def _next_if_full(self, proposal: Proposal) -> Proposal:
+        if proposal.size < PROPOSAL_BYTES_MAX:
+            return proposal
+        self._append(proposal)
+        return Proposal(self._hybrid_clock.next())
+
+    def _propose_own(self, proposal: Proposal) -> Proposal:
+        own, self._own_commands = self._own_commands, []
+        for entry, ended in own:
+            proposal = self._next_if_full(proposal)
+            proposal.entry.MergeFrom(entry)
+            proposal.size += entry.ByteSize()
+            proposal.holds_own = True
+            if ended is not None:
+                proposal.ended.append(ended)
+        return proposal
+
+    def _add_backfill_step(self, proposal: Proposal) -> None:
+        """Behind everything judged so far: the step sees it."""
+        ended = self.indexing.add_step(proposal.entry, self._newer)
+        if ended is not None:
+            proposal.holds_own = True
+            proposal.ended.append(ended)
 
     def _judge(self, proposal: Proposal, session: RouterSession, operation: data_pb2.Operation) -> None:
         if operation.kind == data_pb2.CATALOG_COMMAND:
@@ -202,7 +280,15 @@ class Partition:
             return
         key = keyspace.item_key(table_id, operation.key)
         item: bytes | None
-        if not depends_on_item(operation):
+        effects: Effects | None = None
+        indexes = self.state.indexes.get(table_id)
+        if indexes is not None:
+            decision, effects = self._judge_indexed(operation, key, indexes)
+            if effects is None:
+                proposal.readers.append((session, operation.id, decision))
+                return
+            item = decision.item
+        elif not depends_on_item(operation):
             decision = None
             item = operation.item if operation.kind == data_pb2.PUT else None
         else:
@@ -212,18 +298,48 @@ class Partition:
                 return
             item = decision.item
         if item is None:
-            proposal.entry.mutations.add(
+            mutation = proposal.entry.mutations.add(
                 table_id=table_id, key=operation.key, deleted=True, request_id=operation.request_id
             )
         else:
-            proposal.entry.mutations.add(
+            mutation = proposal.entry.mutations.add(
                 table_id=table_id, key=operation.key, item=item, request_id=operation.request_id
             )
+        if effects is not None:
+            self._add_effects(proposal, mutation, effects)
         proposal.size += len(key) + (len(item) if item is not None else 0)
         proposal.keys.append(key)
         proposal.writers.append((session, operation.id, decision))
         # The index is not known before the append; it is filled in there.
         self._overlay[key] = (item, 0)
+
+    def _judge_indexed(
+        self, operation: data_pb2.Operation, key: bytes, indexes: tuple[IndexDefinition, ...]
+    ) -> tuple[Decision, Effects | None]:
+        return judge_indexed(
+            operation,
+            self._newest(key),
+            indexes,
+            newest=self._newest,
+            locate=self._cluster.locate,
+            is_overloaded=self.indexing.is_overloaded,
+        )
+
+    def _add_effects(self, proposal: Proposal, mutation: log_pb2.Mutation, effects: Effects) -> None:
+        mutation.local_writes.extend(effects.local_writes)
+        mutation.index_changes.extend(effects.changes)
+        proposal.size += effects.size
+        if effects.collection is not None:
+            # Several writes of one collection may be under way: they add up here as writes of one item do.
+            index_id, collection_key, size = effects.collection
+            key = keyspace.item_key(index_id, collection_key)
+            proposal.keys.append(key)
+            self._overlay[key] = (collection_row(size) if size else None, 0)
+
+    def _newer(self, key: bytes, stored: bytes | None) -> bytes | None:
+        """What is under way for a logical key, else what the store holds."""
+        pending = self._overlay.get(key)
+        return pending[0] if pending is not None else stored
 
     def _newest(self, key: bytes) -> bytes | None:
         pending = self._overlay.get(key)
@@ -254,6 +370,8 @@ class Partition:
                 del overlay[key]
         self._operations_in_flight -= len(proposal.writers) + len(proposal.readers) + len(proposal.catalog_waiters)
         self._bytes_in_flight -= proposal.arrived_bytes
+        for ended in proposal.ended:
+            ended(outcome is Outcome.COMMITTED)
         if outcome is Outcome.COMMITTED:
             self._answer_committed(proposal, result)
             return
@@ -319,6 +437,8 @@ class Partition:
                     session.answer(operation.id, OK, self.state.get_catalog())
                 elif operation.table_id in self.state.dropped_tables:
                     session.refuse(operation.id, data_pb2.TABLE_GONE)
+                elif operation.kind == _RANGE_STRONG:
+                    self._range_turns.read(self.state, session, operation)
                 else:
                     item = get(keyspace.item_key(operation.table_id, operation.key))
                     session.answer(operation.id, OK, item or b"")

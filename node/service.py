@@ -1,4 +1,4 @@
-"""The gRPC face of a node: routers' streams, status, leadership transfer, reports.
+"""The gRPC face of a node: routers' streams, status, reports, and what operators ask for.
 
 Started by node.__main__; everything is handed to node.host on the event loop. Law: one message in carries many
 operations, one message out many answers; nothing is awaited for a single operation.
@@ -14,13 +14,15 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from node.background.expiry import FORCED_PAUSE_S, ExpirySweeper
 from node.background.tables import TableDaemon
 from node.host import NodeHost
 from node.sessions import QUEUED_BYTES_MAX, RouterSession
 from runtime.clock import Clock
 from runtime.logs import get_logger
 from runtime.pacing import Pacer
-from wire import data_pb2, services
+from topology.placement import CATALOG_PARTITION
+from wire import catalog_pb2, data_pb2, log_pb2, services
 
 log = get_logger()
 
@@ -32,6 +34,7 @@ class NodeService:
         self,
         host: NodeHost,
         tables: TableDaemon,
+        sweeper: ExpirySweeper,
         *,
         az: str,
         cluster_id: str,
@@ -42,6 +45,7 @@ class NodeService:
     ) -> None:
         self._host = host
         self._tables = tables
+        self._sweeper = sweeper
         self._az = az
         self._cluster_id = cluster_id
         self._clock = clock
@@ -58,6 +62,8 @@ class NodeService:
                 {
                     services.ADMIN_STATUS: (data_pb2.StatusRequest.FromString, self.status),
                     services.ADMIN_TRANSFER: (data_pb2.TransferRequest.FromString, self.transfer),
+                    services.ADMIN_SWEEP: (data_pb2.SweepRequest.FromString, self.sweep),
+                    services.ADMIN_SET_INDEX_DELAY: (data_pb2.IndexDelayRequest.FromString, self.set_index_delay),
                     services.CONTROL_REPORT: (data_pb2.NodeReport.FromString, self.report),
                 }
             ),
@@ -147,7 +153,7 @@ class NodeService:
             pid=os.getpid(),
             connected_routers=len(host.sessions),
         )
-        for group_id in host.partitions:
+        for group_id, partition in host.partitions.items():
             group = host.group(group_id).status()
             status.replicas.add(
                 partition=group_id,
@@ -159,6 +165,8 @@ class NodeService:
                 last_index=group.last_index,
                 first_index=group.first_index,
                 match_index=group.match_index,
+                index_backlog_records=partition.index_backlog if group.role == "leader" else 0,
+                index_lag_ms=partition.index_lag_ms() if group.role == "leader" else 0,
             )
         return status
 
@@ -170,6 +178,41 @@ class NodeService:
         wanted = led if request.all else [group_id for group_id in led if group_id == request.partition]
         return await hand_over(self._host, wanted, request.target or None, HAND_OVER_S)
 
+    async def sweep(
+        self, _request: data_pb2.SweepRequest, _context: grpc.aio.ServicerContext[Any, Any]
+    ) -> data_pb2.SweepReply:
+        """Delete what is expired now in the partitions led here; answered when that is done."""
+        return data_pb2.SweepReply(deleted=await self._sweeper.sweep(FORCED_PAUSE_S))
+
+    async def set_index_delay(
+        self, request: data_pb2.IndexDelayRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> data_pb2.IndexDelayReply:
+        """Set the least age of what is applied to global indexes; answered when every node alive goes by it."""
+        partition = self._host.partitions.get(CATALOG_PARTITION)
+        if partition is None or not partition.group.is_ready_leader:
+            leader = partition.group.leader_id if partition is not None else None
+            return data_pb2.IndexDelayReply(accepted=False, leader=leader or "")
+        command = catalog_pb2.CatalogCommand()
+        command.set_index_delay.index_delay_ms = request.index_delay_ms
+        committed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        partition.propose_own(
+            log_pb2.LogEntry(catalog_commands=[command]),
+            lambda is_committed: None if committed.done() else committed.set_result(is_committed),
+        )
+        self._host.wake(CATALOG_PARTITION)
+        if not await committed:
+            # Asking again does no harm, whatever became of it.
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "leadership was lost meanwhile")
+        await self._until_served(self._host.catalog_version)
+        return data_pb2.IndexDelayReply(accepted=True)
+
+    async def _until_served(self, version: int) -> None:
+        """Wait until every node that is alive has this catalog, but not for ever: one may die meanwhile."""
+        for _ in range(int(SERVED_S / _STEP_S)):
+            if self._tables.served_version() >= version:
+                return
+            await asyncio.sleep(_STEP_S)
+
     async def report(
         self, request: data_pb2.NodeReport, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> data_pb2.NodeReportReply:
@@ -177,9 +220,10 @@ class NodeService:
         return self._tables.take_report(request)
 
 
-# How long a hand-over asked for by an operator is waited for, looked at in steps.
+# How long a hand-over asked for by an operator is waited for, and a catalog to reach every node; looked at in steps.
 HAND_OVER_S = 1.0
-_HAND_OVER_STEP_S = 0.02
+SERVED_S = 2.0
+_STEP_S = 0.02
 
 
 async def hand_over(host: NodeHost, groups: list[int], target: str | None, within_s: float) -> data_pb2.TransferReply:
@@ -188,12 +232,12 @@ async def hand_over(host: NodeHost, groups: list[int], target: str | None, withi
     Nor longer than any follower might accept: when a whole cluster stops, all refuse. A transfer that was given up (no
     follower caught up in time) is started again.
     """
-    for _ in range(int(within_s / _HAND_OVER_STEP_S)):
+    for _ in range(int(within_s / _STEP_S)):
         still_led = set(groups) & set(host.led_groups())
         if all(host.group(group_id).refused_by_all() for group_id in still_led):
             break
         for group_id in still_led:
             host.start_transfer(group_id, target)
-        await asyncio.sleep(_HAND_OVER_STEP_S)
+        await asyncio.sleep(_STEP_S)
     still = sorted(set(groups) & set(host.led_groups()))
     return data_pb2.TransferReply(transferred=len(groups) - len(still), still_leading=still)

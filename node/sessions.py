@@ -10,7 +10,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from node.evaluate import Decision
+from node.evaluate import OK, Decision
+from node.ranges import Page
 from wire import catalog_pb2, data_pb2
 
 # Bytes of items in one frame from which on the next answer goes into another one.
@@ -80,8 +81,26 @@ class RouterSession:
             message=decision.message,
             old_size=decision.old_size,
             new_size=decision.new_size,
+            index_units=decision.index_units,
+            collection_bytes=decision.collection_bytes,
         )
         self._add_bytes(len(decision.returned))
+        self._touch()
+
+    def answer_range(self, operation_id: int, page: Page) -> None:
+        """Answer a range read with its page."""
+        self.in_flight -= 1
+        self._results.add(
+            id=operation_id,
+            status=OK,
+            item=page.items,
+            count=page.count,
+            scanned=page.scanned,
+            bytes_read=page.bytes_read,
+            fetched_units=page.fetched_units,
+            last_key=page.last_key,
+        )
+        self._add_bytes(len(page.items) + len(page.last_key))
         self._touch()
 
     def push_catalog(self, catalog: catalog_pb2.Catalog) -> None:

@@ -31,6 +31,9 @@ def read_host(host: NodeHost, links: PeerLinks) -> None:
         metrics.is_leader.labels(group_id).set(status.role == "leader")
         metrics.log_entries.labels(group_id).set(status.last_index - status.first_index)
         metrics.queue_depth.labels(group_id).set(partition.in_flight)
+        is_leader = status.role == "leader"
+        metrics.index_backlog.labels(group_id).set(partition.index_backlog if is_leader else 0)
+        metrics.index_lag.labels(group_id).set(partition.index_lag_ms() / 1000 if is_leader else 0)
         for follower in host.group(group_id).peer_ids:
             # A follower's gauge must not keep the lag it had when this node led.
             acknowledged = status.match_index.get(follower, status.last_index)

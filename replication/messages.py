@@ -34,6 +34,9 @@ class Kind(enum.IntEnum):
     SNAPSHOT_CHUNK = 13  # of the state at (index, log_term); `sequence` counts chunks, `flag` marks the last
     TIMEOUT_NOW_REFUSED = 15  # the invited replica is about to stop
     SNAPSHOT_ACK = 14  # `sequence`: chunks received in order; `flag` false: start again
+    # Between leaders of two groups, beside Raft: addressed to the group that takes or sent it (node.indexing).
+    FEED = 16  # `chunk`: a serialized IndexFeed
+    FEED_DONE = 17  # of group `index`: `sequence` is applied; `flag` false: not the leader, `chunk` names it if known
 
 
 class Message:
@@ -98,9 +101,10 @@ def encode_into(frame: replication_pb2.PeerFrame, group: int, message: Message) 
 
 
 class CorruptMessage(Exception):
-    """A snapshot chunk whose checksum does not fit; the stream it came on is to be closed."""
+    """A chunk whose checksum does not fit; the stream it came on is to be closed."""
 
 
+_WITH_CHUNK = frozenset((Kind.SNAPSHOT_CHUNK, Kind.FEED, Kind.FEED_DONE))
 _KINDS = {int(kind): kind for kind in Kind}
 
 
@@ -133,8 +137,8 @@ def decode(source: replication_pb2.RaftMessage) -> Message:
             message.entries = [(payload, first + i, terms[i]) for i, payload in enumerate(payloads)]
         else:
             message.entries = [(payload, first + i, term) for i, payload in enumerate(payloads)]
-    if kind is Kind.SNAPSHOT_CHUNK:
+    if kind in _WITH_CHUNK:
         message.chunk = source.chunk
         if message.chunk and zlib.crc32(message.chunk) != source.checksum:
-            raise CorruptMessage("snapshot chunk fails its checksum")
+            raise CorruptMessage(f"the chunk of a {kind.name} fails its checksum")
     return message

@@ -24,7 +24,8 @@ class Family(enum.IntEnum):
 class Store(Protocol):
     """One node's ordered byte store with one shared write batch.
 
-    `put`, `delete` and `delete_range` collect into the batch and are seen by `get` and `scan` only after `write_batch`.
+    `put`, `delete` and `delete_range` collect into the batch and are seen by `get`, `scan` and `scan_back` only after
+    `write_batch`.
     Written is not durable: what `write_batch` wrote survives the process, and after the next `sync` the machine.
     """
 
@@ -34,6 +35,10 @@ class Store(Protocol):
 
     def scan(self, family: Family, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Keys in [start, end) in byte order, a consistent view as of the call."""
+        ...
+
+    def scan_back(self, family: Family, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """The same keys from the last one down."""
         ...
 
     def put(self, family: Family, key: bytes, value: bytes) -> None:

@@ -46,6 +46,10 @@ PROBE_MS = 100
 # An eventual read that one replica has not answered for so long goes to the next one (a paused process keeps its
 # stream open): longer than a loaded node takes, much shorter than an operation's time-out.
 EVENTUAL_READ_MS_MAX = 250
+# The same for a page of a Query or Scan: a full one that is filtered takes a node many slices between other work.
+EVENTUAL_PAGE_MS_MAX = 1_000
+# Partitions that one page of a Scan asks at once: bounds what it may hold before it is merged.
+SCAN_PARTITIONS_AT_ONCE_MAX = 16
 RETRY_MS_MIN = 20
 RETRY_MS_MAX = 200
 # One RouterFrame; far below the gRPC message limit so that one frame never delays the next for long.
@@ -68,3 +72,6 @@ CATALOG_READ_INTERVAL_MS = 20
 CATALOG_WAITERS_MAX = 4_096
 # CreateTable and DeleteTable calls held until the catalog copy shows their effect.
 TABLE_WATCHES_MAX = 512
+# A change of a table that another one overtook is worked out again so often before it is refused. Of changes that race
+# one wins a round, so among four the chance to lose them all is one in a hundred million.
+TABLE_CHANGE_ATTEMPTS_MAX = 64

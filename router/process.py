@@ -77,6 +77,7 @@ def build(settings: ClusterSettings, router_id: str, cluster_id: str, tasks: Tas
             tables_max=settings.limits.tables_max,
             retry=operations.retry,
             run_guarded=operations.run_guarded,
+            run_native=operations.run_native,
         )
     )
     http = HttpServer(

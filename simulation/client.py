@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 
 import orjson
 
+from dynamo.keys import KeyAttribute, KeySchema
 from dynamo.records import encode_record, record_json
+from dynamo.values import Item
 from simulation.history import Action, Call
 from simulation.knobs import GROUPS, NODES, Knobs
 from simulation.process import Process, SimulatedSession
@@ -21,6 +23,8 @@ from simulation.world import World
 from wire import data_pb2
 
 TABLE_ID = 7
+# All items of a group are one item collection.
+TABLE_KEY = KeySchema(KeyAttribute("g", "S"), KeyAttribute("k", "S"))
 REGISTERS_PER_GROUP = 4
 COUNTERS_PER_GROUP = 2
 OPERATIONS_IN_FLIGHT_MAX = 24
@@ -67,9 +71,14 @@ class Link:
         self.last_answer_at = 0.0
 
 
+def key_item(key: str) -> Item:
+    """The key attributes of an item."""
+    return {"g": {"S": key[:2]}, "k": {"S": key}}
+
+
 def to_item(key: str, value: str) -> bytes:
     """The record of the item that holds a register's value."""
-    return encode_record({"k": {"S": key}, "v": {"S": value}})
+    return encode_record({**key_item(key), "v": {"S": value}})
 
 
 def from_item(item: bytes) -> str | None:
@@ -84,7 +93,11 @@ def from_item(item: bytes) -> str | None:
 def to_operation(call: Call, kind: data_pb2.OperationKind, number: int) -> data_pb2.Operation:
     """The wire form of a call."""
     operation = data_pb2.Operation(
-        id=number, partition=group_of(call.key), kind=kind, table_id=TABLE_ID, key=call.key.encode()
+        id=number,
+        partition=group_of(call.key),
+        kind=kind,
+        table_id=TABLE_ID,
+        key=TABLE_KEY.item_key_of_key(key_item(call.key)),
     )
     if call.action is Action.READ:
         return operation
@@ -99,7 +112,7 @@ def to_operation(call: Call, kind: data_pb2.OperationKind, number: int) -> data_
         operation.expressions = orjson.dumps({"condition": _SWAP_CONDITION, "values": values})
     elif call.action is Action.ADD:
         operation.flags = data_pb2.RETURN_UPDATED_NEW
-        operation.item = orjson.dumps({"k": {"S": call.key}})
+        operation.item = orjson.dumps(key_item(call.key))
         operation.expressions = orjson.dumps({"update": "ADD n :one", "values": {":one": {"N": "1"}}})
     return operation
 

@@ -39,6 +39,14 @@ _CATCHING_UP = (Fault.KILL, Fault.PAUSE, Fault.RESET, Fault.POWER_LOSS)
 _MIXES = (_LEADERSHIP, _DURABILITY, _CATCHING_UP)
 
 
+class Indexing(enum.Enum):
+    """Which indexes the table of a run has."""
+
+    NONE = "none"
+    FROM_START = "from start"  # local and global ones
+    ADDED = "added"  # the same, and one more global one while clients write and things break
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Knobs:
     """The shape of one run; times in seconds."""
@@ -54,6 +62,8 @@ class Knobs:
     fault_interval_s: float
     faults: tuple[Fault, ...]
     faults_end_s: float
+    indexing: Indexing = Indexing.NONE
+    index_delay_ms: int = 0
 
 
 def draw_knobs(randomness: random.Random) -> Knobs:
@@ -88,4 +98,6 @@ def draw_knobs(randomness: random.Random) -> Knobs:
         fault_interval_s=randomness.choice((0.1, 0.3, 0.8)),
         faults=faults,
         faults_end_s=randomness.uniform(6.0, 9.0),
+        indexing=randomness.choice((Indexing.NONE, Indexing.FROM_START, Indexing.ADDED)),
+        index_delay_ms=randomness.choice((0, 0, 300)),
     )

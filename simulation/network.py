@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from replication.messages import Message, decode, encode_into
+from replication.messages import Kind, Message, decode, encode_into
 from simulation.checks import Checks
 from simulation.world import World
 from wire import replication_pb2
@@ -24,6 +24,9 @@ NOTICED_AT_ONCE_S = (0.001, 0.02)
 NOTICED_LATE_S = (0.2, 2.5)
 _LONG_LATENCY_PROBABILITY = 0.02
 _LONG_LATENCY_S = 0.05
+# A feed may come again much later: a leader that is none any more, cut off meanwhile, sent it too.
+_LATE_FEED_PROBABILITY = 0.05
+_LATE_FEED_S = (0.01, 2.0)
 
 
 class Stream:
@@ -201,6 +204,12 @@ class Network:
             message = decode(raw)
             self._world.tell(f"{source}>{target.node_id} g{raw.group} {message!r}")
             target.host.message_arrived(source, raw.group, message)
+            if message.kind is Kind.FEED and self._randomness.random() < _LATE_FEED_PROBABILITY:
+                self._repeat_late(source, target, raw.group, message)
+
+    def _repeat_late(self, source: str, target: Process, group_id: int, message: Message) -> None:
+        delay_s = self._randomness.uniform(*_LATE_FEED_S)
+        self._world.at(delay_s, lambda: target.post(lambda: target.host.message_arrived(source, group_id, message)))
 
     # ------------------------------------------------------------------ faults
     def reset(self, source: str, target: str) -> None:

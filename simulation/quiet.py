@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from replication.group import ReplicationSettings
 from simulation.checks import Checks
+from simulation.indexes import simulated_catalog
 from simulation.knobs import GROUPS, NODES, Knobs
 from simulation.network import Network
 from simulation.process import Machine, Process, SimulatedSession
 from simulation.world import World
-from wire import data_pb2
+from wire import catalog_pb2, data_pb2
 
 SETTLE_BOUND_S = 10.0
 
@@ -78,7 +79,9 @@ class QuietCluster:
         self.network = Network(self.world, self.checks, knobs.latency_s)
         self.machines = {node_id: Machine(node_id, self.world, self.network, self.checks, knobs) for node_id in NODES}
         self._sessions = 0
+        self.catalog = simulated_catalog()
         for machine in self.machines.values():
+            machine.on_start.append(lambda process: process.host.take_remote_catalog(self.catalog))
             machine.start()
         for group_id in GROUPS:
             self.settle(group_id)
@@ -122,6 +125,12 @@ class QuietCluster:
     def follower(self, group_id: int) -> Process:
         """A process that does not lead."""
         return next(process for process in self._running() if not process.host.group(group_id).is_leader)
+
+    def publish(self, catalog: catalog_pb2.Catalog) -> None:
+        """Let every node hear of a newer catalog."""
+        self.catalog = catalog
+        for process in self._running():
+            process.host.take_remote_catalog(catalog)
 
     def isolate(self, node_id: str, seconds: float) -> None:
         """Cut a node off from the others, and let all notice."""

@@ -12,6 +12,7 @@ from simulation.checks import Checks
 from simulation.client import Client, group_of, keys_of
 from simulation.faults import Faults
 from simulation.history import Action, Call
+from simulation.indexes import Indexes
 from simulation.knobs import GROUPS, NODES, Knobs, draw_knobs
 from simulation.linearizability import Verdict, judge
 from simulation.network import Network
@@ -61,6 +62,7 @@ class Run:
         }
         self.clients = [Client(number, self.world, self.knobs, self._told) for number in range(1, CLIENTS + 1)]
         self.faults = Faults(self.world, self.machines, self.network, self.knobs)
+        self.indexes = Indexes(self.world, self.machines, self.knobs)
         self.undecided = 0
         # key -> every value that somebody tried to write, and those that eventual reads showed.
         self._eventual_reads: list[Call] = []
@@ -73,17 +75,20 @@ class Run:
         """Run to the end. Raises Violation."""
         world = self.world
         for machine in self.machines.values():
+            machine.on_start.append(self.indexes.process_started)
             for client in self.clients:
                 machine.on_start.append(client.connect)
                 machine.on_crash.append(client.disconnected)
             world.at(world.randomness.uniform(0.0, 0.1), machine.start)
         world.run_until(WARM_UP_S)
+        self.indexes.begin()
         for client in self.clients:
             client.is_working = True
             client.work()
         self.faults.begin()
         world.run_until(self.knobs.faults_end_s)
         self.faults.stop()
+        self.indexes.writes_end_in(AFTER_FAULTS_S)
         world.run_until(world.now + AFTER_FAULTS_S)
         for client in self.clients:
             client.is_working = False
@@ -121,7 +126,7 @@ class Run:
                 return f"group {group_id} differs: {sorted(marks, key=lambda mark: mark[:4])}"
             if any(host.partitions[group_id].in_flight for host in hosts):
                 return f"group {group_id} counts operations in flight when there are none"
-        return ""
+        return self.indexes.unrest()
 
     def _converge(self) -> None:
         end = self.world.now + CONVERGENCE_BOUND_S
@@ -164,6 +169,7 @@ class Run:
             self.undecided += verdict is Verdict.UNDECIDED
         for read in self._eventual_reads:
             self._judge_eventual(read, by_key.get(read.key, []))
+        self.indexes.judge()
 
     def _judge_eventual(self, read: Call, calls: list[Call]) -> None:
         if read.observed is None:

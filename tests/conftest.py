@@ -21,6 +21,11 @@ _MEASURED = pytest.StashKey[list[str]]()
 _table_numbers = count(1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--endpoint URL`: where tests/conformance finds the service it judges; without it, a cluster of our own."""
+    parser.addoption("--endpoint", default="", help="DynamoDB endpoint that tests/conformance judges")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_process_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Set up first, so torn down last: whatever a test started below its temporary folder has ended by now."""

@@ -20,6 +20,7 @@ import typer
 from rich.console import Console, RenderableType
 from rich.markup import escape
 
+from tools.admin import Operator
 from tools.errors import EXIT_FAILED, CommandError, InterruptedByUser, explain
 from tools.folder import DEFAULT_FOLDER, ClusterFolder, read_settings
 from tools.invocation import TRIZONE
@@ -27,7 +28,7 @@ from tools.ports import ephemeral_begin, first_chosen_port, is_free, is_loopback
 from tools.processes import ProcessRecord, ProcessTable, send, wait_for_end
 from tools.resolve import resolve
 from tools.signals import StopRequests
-from tools.status import partition_table, process_table, summary
+from tools.status import index_lag_table, partition_table, process_table, summary
 from tools.supervisor import Supervisor
 from tools.tail import follow_file, tail_file
 from topology.settings import ClusterSettings
@@ -36,6 +37,8 @@ DEFAULT_CONFIG = Path("cluster.yaml")
 # How long `down` waits for a foreground `up` to stop everything, beyond what its processes may take.
 SUPERVISOR_MARGIN_S = 10.0
 PIPE_COLUMNS = 160
+# A delay is for looking at staleness; an hour of changes would fill the outboxes of a busy cluster.
+INDEX_DELAY_MS_MAX = 3_600_000
 
 app = typer.Typer(
     name="trizone",
@@ -45,6 +48,10 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="A DynamoDB you can run, look inside and break: replicated over three availability zones.",
 )
+ttl = typer.Typer(no_args_is_help=True, help="Time to live: expired items.")
+index = typer.Typer(no_args_is_help=True, help="Global indexes: how far they are behind their tables.")
+app.add_typer(ttl, name="ttl")
+app.add_typer(index, name="index")
 
 
 class _Console(Console):
@@ -282,6 +289,54 @@ def logs(
 
 def _raw(text: str) -> None:
     typer.echo(text, nl=False)
+
+
+@ttl.command("sweep")
+def ttl_sweep(data: DataOption = DEFAULT_FOLDER) -> None:
+    """Delete every item that is expired now, without waiting for the next sweep.
+
+    Example: trizone ttl sweep
+    """
+    with Operator(ClusterFolder(data).settings().nodes) as operator:
+        deleted = operator.sweep()
+    _say(f"{deleted} expired {'item' if deleted == 1 else 'items'} deleted")
+
+
+@index.command("delay")
+def index_delay(
+    delay_ms: Annotated[int, typer.Argument(metavar="MS", min=0, max=INDEX_DELAY_MS_MAX, help="0: none.")],
+    data: DataOption = DEFAULT_FOLDER,
+) -> None:
+    """Let every change reach the global indexes only when it is this old, to see what readers of stale indexes see.
+
+    Example: trizone index delay 5000
+    Example: trizone index delay 0
+    """
+    with Operator(ClusterFolder(data).settings().nodes) as operator:
+        operator.set_index_delay(delay_ms)
+    _say(f"changes reach global indexes {delay_ms} ms after the write at the earliest" if delay_ms else "no delay")
+
+
+@index.command("lag")
+def index_lag(data: DataOption = DEFAULT_FOLDER, as_json: JsonOption = False) -> None:
+    """Show for each partition how many changes its global indexes lack, and how old the oldest is.
+
+    Example: trizone index lag
+    """
+    folder = ClusterFolder(data)
+    with StopRequests() as stops:
+        found = Supervisor(folder, folder.settings(), stops, _say, die_with_parent=False).status()
+    if as_json:
+        lags = [
+            {"partition": row.id, "backlog_records": row.index_backlog_records, "lag_ms": row.index_lag_ms}
+            for row in found.partitions
+            if row.id != 0
+        ]
+        typer.echo(json.dumps(lags, indent=2))
+    else:
+        _print(out, index_lag_table(found))
+    if not found.healthy:
+        raise typer.Exit(EXIT_FAILED)
 
 
 @app.command()

@@ -40,6 +40,9 @@ class PartitionRow:
     leader: str
     term: int
     replicas: tuple[ReplicaRow, ...]
+    # Changes that its global indexes lack, and the age of the oldest; None: no leader said so.
+    index_backlog_records: int | None = None
+    index_lag_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +163,8 @@ def _partition_row(
         leader=leader,
         term=term,
         replicas=tuple(_replica_row(node, replicas.get(node), last_index) for node in sorted(members)),
+        index_backlog_records=replicas[leader].index_backlog_records if leader else None,
+        index_lag_ms=replicas[leader].index_lag_ms if leader else None,
     )
 
 
@@ -231,6 +236,19 @@ def partition_table(status: ClusterStatus) -> Table:
                 *map(_text, (replica.commit_index, replica.applied_index, replica.last_index, replica.lag)),
                 end_section=number == len(partition.replicas) - 1,
             )
+    return table
+
+
+def index_lag_table(status: ClusterStatus) -> Table:
+    """How far the global indexes are behind the items of each data partition."""
+    table = Table(title="changes on their way to global indexes", title_justify="left", header_style="bold")
+    for heading in ("partition", "leader", "records", "oldest, ms"):
+        table.add_column(heading, justify="left" if heading == "leader" else "right")
+    for partition in status.partitions:
+        if partition.id != 0:
+            leader = partition.leader or "[red]none[/]"
+            numbers = map(_text, (partition.index_backlog_records, partition.index_lag_ms))
+            table.add_row(str(partition.id), leader, *numbers)
     return table
 
 

@@ -24,6 +24,7 @@ Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")]
 Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:_-]{1,253}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Milliseconds = Annotated[int, Field(ge=1, le=600_000)]
+DAY_MS = 24 * 3600 * 1000
 
 
 class _Section(BaseModel):
@@ -125,6 +126,13 @@ class LimitSettings(_Section):
     tables_max: Annotated[int, Field(ge=1, le=100_000)] = 2500
 
 
+class BackgroundSettings(_Section):
+    """What nodes do by themselves."""
+
+    # How often expired items (time to live) are looked for. They stay visible until then.
+    ttl_sweep_interval_ms: Annotated[int, Field(ge=100, le=DAY_MS)] = 60_000
+
+
 class LoggingSettings(_Section):
     """What every process writes to its log."""
 
@@ -144,6 +152,7 @@ class ClusterSettings(_Section):
     storage: StorageSettings = StorageSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
     limits: LimitSettings = LimitSettings()
+    background: BackgroundSettings = BackgroundSettings()
     logging: LoggingSettings = LoggingSettings()
 
     @property

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from wire import catalog_pb2 as catalog__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\ndata.proto\x12\ntrizone.v1\x1a\rcatalog.proto\"\xb6\x01\n\tRangeRead\x12\x10\n\x08index_id\x18\x01 \x01(\x04\x12\r\n\x05start\x18\x02 \x01(\x0c\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x0c\x12\x10\n\x08\x62\x61\x63kward\x18\x04 \x01(\x08\x12\r\n\x05limit\x18\x05 \x01(\r\x12\x11\n\tbytes_max\x18\x06 \x01(\r\x12\x12\n\ncount_only\x18\x07 \x01(\x08\x12\x11\n\tkey_names\x18\x08 \x03(\t\x12\x11\n\tprojected\x18\t \x03(\t\x12\r\n\x05\x66\x65tch\x18\n \x01(\x08\"*\n\x06\x45xpiry\x12\x11\n\tattribute\x18\x01 \x01(\t\x12\r\n\x05now_s\x18\x02 \x01(\x04\"\xde\x01\n\tOperation\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x11\n\tpartition\x18\x02 \x01(\r\x12\'\n\x04kind\x18\x03 \x01(\x0e\x32\x19.trizone.v1.OperationKind\x12\x10\n\x08table_id\x18\x04 \x01(\x04\x12\x0b\n\x03key\x18\x05 \x01(\x0c\x12\x0c\n\x04item\x18\x06 \x01(\x0c\x12\x13\n\x0b\x65xpressions\x18\x07 \x01(\x0c\x12\r\n\x05\x66lags\x18\x08 \x01(\r\x12\x12\n\nrequest_id\x18\t \x01(\x0c\x12$\n\x05range\x18\n \x01(\x0b\x32\x15.trizone.v1.RangeRead\"@\n\x0bRouterHello\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x12\n\ncluster_id\x18\x02 \x01(\t\x12\n\n\x02\x61z\x18\x03 \x01(\t\"y\n\x0bRouterFrame\x12&\n\x05hello\x18\x01 \x01(\x0b\x32\x17.trizone.v1.RouterHello\x12)\n\noperations\x18\x02 \x03(\x0b\x32\x15.trizone.v1.Operation\x12\x17\n\x0f\x63\x61talog_version\x18\x03 \x01(\x04\"-\n\nIndexUnits\x12\x10\n\x08index_id\x18\x01 \x01(\x04\x12\r\n\x05units\x18\x02 \x01(\r\"\xb5\x02\n\x06Result\x12\n\n\x02id\x18\x01 \x01(\x04\x12(\n\x06status\x18\x02 \x01(\x0e\x32\x18.trizone.v1.ResultStatus\x12\x0c\n\x04item\x18\x03 \x01(\x0c\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x0e\n\x06leader\x18\x05 \x01(\t\x12\x10\n\x08old_size\x18\x06 \x01(\r\x12\x10\n\x08new_size\x18\x07 \x01(\r\x12+\n\x0bindex_units\x18\x08 \x03(\x0b\x32\x16.trizone.v1.IndexUnits\x12\x18\n\x10\x63ollection_bytes\x18\t \x01(\x04\x12\r\n\x05\x63ount\x18\n \x01(\r\x12\x0f\n\x07scanned\x18\x0b \x01(\r\x12\x12\n\nbytes_read\x18\x0c \x01(\x04\x12\x15\n\rfetched_units\x18\r \x01(\x04\x12\x10\n\x08last_key\x18\x0e \x01(\x0c\"B\n\x0fPartitionLeader\x12\x11\n\tpartition\x18\x01 \x01(\r\x12\x0e\n\x06leader\x18\x02 \x01(\t\x12\x0c\n\x04term\x18\x03 \x01(\x04\"<\n\tNodeHello\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\n\n\x02\x61z\x18\x02 \x01(\t\x12\x12\n\ncluster_id\x18\x03 \x01(\t\"\xaa\x01\n\tNodeFrame\x12$\n\x05hello\x18\x01 \x01(\x0b\x32\x15.trizone.v1.NodeHello\x12#\n\x07results\x18\x02 \x03(\x0b\x32\x12.trizone.v1.Result\x12$\n\x07\x63\x61talog\x18\x03 \x01(\x0b\x32\x13.trizone.v1.Catalog\x12,\n\x07leaders\x18\x04 \x03(\x0b\x32\x1b.trizone.v1.PartitionLeader\"\x0f\n\rStatusRequest\"\x97\x02\n\rReplicaStatus\x12\x11\n\tpartition\x18\x01 \x01(\r\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\x0e\n\x06leader\x18\x03 \x01(\t\x12\x0c\n\x04term\x18\x04 \x01(\x04\x12\x14\n\x0c\x63ommit_index\x18\x05 \x01(\x04\x12\x15\n\rapplied_index\x18\x06 \x01(\x04\x12\x12\n\nlast_index\x18\x07 \x01(\x04\x12\x13\n\x0b\x66irst_index\x18\x08 \x01(\x04\x12>\n\x0bmatch_index\x18\t \x03(\x0b\x32).trizone.v1.ReplicaStatus.MatchIndexEntry\x1a\x31\n\x0fMatchIndexEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\xd6\x01\n\nNodeStatus\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\n\n\x02\x61z\x18\x02 \x01(\t\x12\x12\n\ncluster_id\x18\x03 \x01(\t\x12\x17\n\x0f\x63\x61talog_version\x18\x04 \x01(\x04\x12+\n\x08replicas\x18\x05 \x03(\x0b\x32\x19.trizone.v1.ReplicaStatus\x12\x17\n\x0f\x63onnected_peers\x18\x06 \x03(\t\x12\x10\n\x08uptime_s\x18\x07 \x01(\x01\x12\x0b\n\x03pid\x18\x08 \x01(\r\x12\x19\n\x11\x63onnected_routers\x18\t \x01(\r\"A\n\x0fTransferRequest\x12\x11\n\tpartition\x18\x01 \x01(\r\x12\x0b\n\x03\x61ll\x18\x02 \x01(\x08\x12\x0e\n\x06target\x18\x03 \x01(\t\";\n\rTransferReply\x12\x13\n\x0btransferred\x18\x01 \x01(\r\x12\x15\n\rstill_leading\x18\x02 \x03(\r\";\n\rRouterVersion\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63\x61talog_version\x18\x02 \x01(\x04\"3\n\x0c\x44roppedTable\x12\x10\n\x08table_id\x18\x01 \x01(\x04\x12\x11\n\tpartition\x18\x02 \x01(\r\"H\n\rIndexProgress\x12\x10\n\x08index_id\x18\x01 \x01(\x04\x12\x11\n\tpartition\x18\x02 \x01(\r\x12\x12\n\nbackfilled\x18\x03 \x01(\x08\"\xb9\x01\n\nNodeReport\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63\x61talog_version\x18\x02 \x01(\x04\x12*\n\x07routers\x18\x03 \x03(\x0b\x32\x19.trizone.v1.RouterVersion\x12)\n\x07\x64ropped\x18\x04 \x03(\x0b\x32\x18.trizone.v1.DroppedTable\x12*\n\x07indexes\x18\x05 \x03(\x0b\x32\x19.trizone.v1.IndexProgress\"I\n\x0fNodeReportReply\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12$\n\x07\x63\x61talog\x18\x02 \x01(\x0b\x32\x13.trizone.v1.Catalog\"\x0e\n\x0cSweepRequest\"\x1d\n\nSweepReply\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x04\"+\n\x11IndexDelayRequest\x12\x16\n\x0eindex_delay_ms\x18\x01 \x01(\r\"3\n\x0fIndexDelayReply\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\x0e\n\x06leader\x18\x02 \x01(\t*\xcb\x01\n\rOperationKind\x12\x1e\n\x1aOPERATION_KIND_UNSPECIFIED\x10\x00\x12\x0e\n\nGET_STRONG\x10\x01\x12\x10\n\x0cGET_EVENTUAL\x10\x02\x12\x07\n\x03PUT\x10\x03\x12\n\n\x06UPDATE\x10\x04\x12\n\n\x06\x44\x45LETE\x10\x05\x12\x13\n\x0f\x43\x41TALOG_COMMAND\x10\x06\x12\x10\n\x0c\x43\x41TALOG_READ\x10\x07\x12\x10\n\x0cRANGE_STRONG\x10\x08\x12\x12\n\x0eRANGE_EVENTUAL\x10\t\x12\n\n\x06\x45XPIRE\x10\n*\xcf\x01\n\rOperationFlag\x12\x17\n\x13OPERATION_FLAG_NONE\x10\x00\x12\x0e\n\nRETURN_OLD\x10\x01\x12#\n\x1fRETURN_OLD_ON_CONDITION_FAILURE\x10\x02\x12\x10\n\x0cRETURN_SIZES\x10\x04\x12\x12\n\x0eRETURN_ALL_NEW\x10\x08\x12\x16\n\x12RETURN_UPDATED_OLD\x10\x10\x12\x16\n\x12RETURN_UPDATED_NEW\x10 \x12\x1a\n\x16RETURN_COLLECTION_SIZE\x10@*\xc5\x01\n\x0cResultStatus\x12\x1d\n\x19RESULT_STATUS_UNSPECIFIED\x10\x00\x12\x06\n\x02OK\x10\x01\x12\x14\n\x10\x43ONDITION_FAILED\x10\x02\x12\x15\n\x11VALIDATION_FAILED\x10\x03\x12\x0e\n\nTABLE_GONE\x10\x04\x12\x0e\n\nNOT_LEADER\x10\x05\x12\x13\n\x0fWRONG_PARTITION\x10\x06\x12\x0e\n\nOVERLOADED\x10\x07\x12\x0f\n\x0bUNAVAILABLE\x10\x08\x12\x0b\n\x07UNKNOWN\x10\t2B\n\x04\x44\x61ta\x12:\n\x04Pipe\x12\x17.trizone.v1.RouterFrame\x1a\x15.trizone.v1.NodeFrame(\x01\x30\x01\x32\x90\x02\n\x05\x41\x64min\x12;\n\x06Status\x12\x19.trizone.v1.StatusRequest\x1a\x16.trizone.v1.NodeStatus\x12\x42\n\x08Transfer\x12\x1b.trizone.v1.TransferRequest\x1a\x19.trizone.v1.TransferReply\x12\x39\n\x05Sweep\x12\x18.trizone.v1.SweepRequest\x1a\x16.trizone.v1.SweepReply\x12K\n\rSetIndexDelay\x12\x1d.trizone.v1.IndexDelayRequest\x1a\x1b.trizone.v1.IndexDelayReply2H\n\x07\x43ontrol\x12=\n\x06Report\x12\x16.trizone.v1.NodeReport\x1a\x1b.trizone.v1.NodeReportReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\ndata.proto\x12\ntrizone.v1\x1a\rcatalog.proto\"\xb6\x01\n\tRangeRead\x12\x10\n\x08index_id\x18\x01 \x01(\x04\x12\r\n\x05start\x18\x02 \x01(\x0c\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x0c\x12\x10\n\x08\x62\x61\x63kward\x18\x04 \x01(\x08\x12\r\n\x05limit\x18\x05 \x01(\r\x12\x11\n\tbytes_max\x18\x06 \x01(\r\x12\x12\n\ncount_only\x18\x07 \x01(\x08\x12\x11\n\tkey_names\x18\x08 \x03(\t\x12\x11\n\tprojected\x18\t \x03(\t\x12\r\n\x05\x66\x65tch\x18\n \x01(\x08\"*\n\x06\x45xpiry\x12\x11\n\tattribute\x18\x01 \x01(\t\x12\r\n\x05now_s\x18\x02 \x01(\x04\"\xde\x01\n\tOperation\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x11\n\tpartition\x18\x02 \x01(\r\x12\'\n\x04kind\x18\x03 \x01(\x0e\x32\x19.trizone.v1.OperationKind\x12\x10\n\x08table_id\x18\x04 \x01(\x04\x12\x0b\n\x03key\x18\x05 \x01(\x0c\x12\x0c\n\x04item\x18\x06 \x01(\x0c\x12\x13\n\x0b\x65xpressions\x18\x07 \x01(\x0c\x12\r\n\x05\x66lags\x18\x08 \x01(\r\x12\x12\n\nrequest_id\x18\t \x01(\x0c\x12$\n\x05range\x18\n \x01(\x0b\x32\x15.trizone.v1.RangeRead\"@\n\x0bRouterHello\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x12\n\ncluster_id\x18\x02 \x01(\t\x12\n\n\x02\x61z\x18\x03 \x01(\t\"y\n\x0bRouterFrame\x12&\n\x05hello\x18\x01 \x01(\x0b\x32\x17.trizone.v1.RouterHello\x12)\n\noperations\x18\x02 \x03(\x0b\x32\x15.trizone.v1.Operation\x12\x17\n\x0f\x63\x61talog_version\x18\x03 \x01(\x04\"-\n\nIndexUnits\x12\x10\n\x08index_id\x18\x01 \x01(\x04\x12\r\n\x05units\x18\x02 \x01(\r\"\xb5\x02\n\x06Result\x12\n\n\x02id\x18\x01 \x01(\x04\x12(\n\x06status\x18\x02 \x01(\x0e\x32\x18.trizone.v1.ResultStatus\x12\x0c\n\x04item\x18\x03 \x01(\x0c\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x0e\n\x06leader\x18\x05 \x01(\t\x12\x10\n\x08old_size\x18\x06 \x01(\r\x12\x10\n\x08new_size\x18\x07 \x01(\r\x12+\n\x0bindex_units\x18\x08 \x03(\x0b\x32\x16.trizone.v1.IndexUnits\x12\x18\n\x10\x63ollection_bytes\x18\t \x01(\x04\x12\r\n\x05\x63ount\x18\n \x01(\r\x12\x0f\n\x07scanned\x18\x0b \x01(\r\x12\x12\n\nbytes_read\x18\x0c \x01(\x04\x12\x15\n\rfetched_units\x18\r \x01(\x04\x12\x10\n\x08last_key\x18\x0e \x01(\x0c\"B\n\x0fPartitionLeader\x12\x11\n\tpartition\x18\x01 \x01(\r\x12\x0e\n\x06leader\x18\x02 \x01(\t\x12\x0c\n\x04term\x18\x03 \x01(\x04\"<\n\tNodeHello\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\n\n\x02\x61z\x18\x02 \x01(\t\x12\x12\n\ncluster_id\x18\x03 \x01(\t\"\xaa\x01\n\tNodeFrame\x12$\n\x05hello\x18\x01 \x01(\x0b\x32\x15.trizone.v1.NodeHello\x12#\n\x07results\x18\x02 \x03(\x0b\x32\x12.trizone.v1.Result\x12$\n\x07\x63\x61talog\x18\x03 \x01(\x0b\x32\x13.trizone.v1.Catalog\x12,\n\x07leaders\x18\x04 \x03(\x0b\x32\x1b.trizone.v1.PartitionLeader\"\x0f\n\rStatusRequest\"\xcc\x02\n\rReplicaStatus\x12\x11\n\tpartition\x18\x01 \x01(\r\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\x0e\n\x06leader\x18\x03 \x01(\t\x12\x0c\n\x04term\x18\x04 \x01(\x04\x12\x14\n\x0c\x63ommit_index\x18\x05 \x01(\x04\x12\x15\n\rapplied_index\x18\x06 \x01(\x04\x12\x12\n\nlast_index\x18\x07 \x01(\x04\x12\x13\n\x0b\x66irst_index\x18\x08 \x01(\x04\x12>\n\x0bmatch_index\x18\t \x03(\x0b\x32).trizone.v1.ReplicaStatus.MatchIndexEntry\x12\x1d\n\x15index_backlog_records\x18\n \x01(\x04\x12\x14\n\x0cindex_lag_ms\x18\x0b \x01(\x04\x1a\x31\n\x0fMatchIndexEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\xd6\x01\n\nNodeStatus\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\n\n\x02\x61z\x18\x02 \x01(\t\x12\x12\n\ncluster_id\x18\x03 \x01(\t\x12\x17\n\x0f\x63\x61talog_version\x18\x04 \x01(\x04\x12+\n\x08replicas\x18\x05 \x03(\x0b\x32\x19.trizone.v1.ReplicaStatus\x12\x17\n\x0f\x63onnected_peers\x18\x06 \x03(\t\x12\x10\n\x08uptime_s\x18\x07 \x01(\x01\x12\x0b\n\x03pid\x18\x08 \x01(\r\x12\x19\n\x11\x63onnected_routers\x18\t \x01(\r\"A\n\x0fTransferRequest\x12\x11\n\tpartition\x18\x01 \x01(\r\x12\x0b\n\x03\x61ll\x18\x02 \x01(\x08\x12\x0e\n\x06target\x18\x03 \x01(\t\";\n\rTransferReply\x12\x13\n\x0btransferred\x18\x01 \x01(\r\x12\x15\n\rstill_leading\x18\x02 \x03(\r\";\n\rRouterVersion\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63\x61talog_version\x18\x02 \x01(\x04\"3\n\x0c\x44roppedTable\x12\x10\n\x08table_id\x18\x01 \x01(\x04\x12\x11\n\tpartition\x18\x02 \x01(\r\"H\n\rIndexProgress\x12\x10\n\x08index_id\x18\x01 \x01(\x04\x12\x11\n\tpartition\x18\x02 \x01(\r\x12\x12\n\nbackfilled\x18\x03 \x01(\x08\"\xb9\x01\n\nNodeReport\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63\x61talog_version\x18\x02 \x01(\x04\x12*\n\x07routers\x18\x03 \x03(\x0b\x32\x19.trizone.v1.RouterVersion\x12)\n\x07\x64ropped\x18\x04 \x03(\x0b\x32\x18.trizone.v1.DroppedTable\x12*\n\x07indexes\x18\x05 \x03(\x0b\x32\x19.trizone.v1.IndexProgress\"I\n\x0fNodeReportReply\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12$\n\x07\x63\x61talog\x18\x02 \x01(\x0b\x32\x13.trizone.v1.Catalog\"\x0e\n\x0cSweepRequest\"\x1d\n\nSweepReply\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x04\"+\n\x11IndexDelayRequest\x12\x16\n\x0eindex_delay_ms\x18\x01 \x01(\r\"3\n\x0fIndexDelayReply\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\x0e\n\x06leader\x18\x02 \x01(\t*\xcb\x01\n\rOperationKind\x12\x1e\n\x1aOPERATION_KIND_UNSPECIFIED\x10\x00\x12\x0e\n\nGET_STRONG\x10\x01\x12\x10\n\x0cGET_EVENTUAL\x10\x02\x12\x07\n\x03PUT\x10\x03\x12\n\n\x06UPDATE\x10\x04\x12\n\n\x06\x44\x45LETE\x10\x05\x12\x13\n\x0f\x43\x41TALOG_COMMAND\x10\x06\x12\x10\n\x0c\x43\x41TALOG_READ\x10\x07\x12\x10\n\x0cRANGE_STRONG\x10\x08\x12\x12\n\x0eRANGE_EVENTUAL\x10\t\x12\n\n\x06\x45XPIRE\x10\n*\xcf\x01\n\rOperationFlag\x12\x17\n\x13OPERATION_FLAG_NONE\x10\x00\x12\x0e\n\nRETURN_OLD\x10\x01\x12#\n\x1fRETURN_OLD_ON_CONDITION_FAILURE\x10\x02\x12\x10\n\x0cRETURN_SIZES\x10\x04\x12\x12\n\x0eRETURN_ALL_NEW\x10\x08\x12\x16\n\x12RETURN_UPDATED_OLD\x10\x10\x12\x16\n\x12RETURN_UPDATED_NEW\x10 \x12\x1a\n\x16RETURN_COLLECTION_SIZE\x10@*\xdf\x01\n\x0cResultStatus\x12\x1d\n\x19RESULT_STATUS_UNSPECIFIED\x10\x00\x12\x06\n\x02OK\x10\x01\x12\x14\n\x10\x43ONDITION_FAILED\x10\x02\x12\x15\n\x11VALIDATION_FAILED\x10\x03\x12\x0e\n\nTABLE_GONE\x10\x04\x12\x0e\n\nNOT_LEADER\x10\x05\x12\x13\n\x0fWRONG_PARTITION\x10\x06\x12\x0e\n\nOVERLOADED\x10\x07\x12\x0f\n\x0bUNAVAILABLE\x10\x08\x12\x0b\n\x07UNKNOWN\x10\t\x12\x18\n\x14\x43OLLECTION_TOO_LARGE\x10\n2B\n\x04\x44\x61ta\x12:\n\x04Pipe\x12\x17.trizone.v1.RouterFrame\x1a\x15.trizone.v1.NodeFrame(\x01\x30\x01\x32\x90\x02\n\x05\x41\x64min\x12;\n\x06Status\x12\x19.trizone.v1.StatusRequest\x1a\x16.trizone.v1.NodeStatus\x12\x42\n\x08Transfer\x12\x1b.trizone.v1.TransferRequest\x1a\x19.trizone.v1.TransferReply\x12\x39\n\x05Sweep\x12\x18.trizone.v1.SweepRequest\x1a\x16.trizone.v1.SweepReply\x12K\n\rSetIndexDelay\x12\x1d.trizone.v1.IndexDelayRequest\x1a\x1b.trizone.v1.IndexDelayReply2H\n\x07\x43ontrol\x12=\n\x06Report\x12\x16.trizone.v1.NodeReport\x1a\x1b.trizone.v1.NodeReportReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,12 +34,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_REPLICASTATUS_MATCHINDEXENTRY']._loaded_options = None
   _globals['_REPLICASTATUS_MATCHINDEXENTRY']._serialized_options = b'8\001'
-  _globals['_OPERATIONKIND']._serialized_start=2587
-  _globals['_OPERATIONKIND']._serialized_end=2790
-  _globals['_OPERATIONFLAG']._serialized_start=2793
-  _globals['_OPERATIONFLAG']._serialized_end=3000
-  _globals['_RESULTSTATUS']._serialized_start=3003
-  _globals['_RESULTSTATUS']._serialized_end=3200
+  _globals['_OPERATIONKIND']._serialized_start=2640
+  _globals['_OPERATIONKIND']._serialized_end=2843
+  _globals['_OPERATIONFLAG']._serialized_start=2846
+  _globals['_OPERATIONFLAG']._serialized_end=3053
+  _globals['_RESULTSTATUS']._serialized_start=3056
+  _globals['_RESULTSTATUS']._serialized_end=3279
   _globals['_RANGEREAD']._serialized_start=42
   _globals['_RANGEREAD']._serialized_end=224
   _globals['_EXPIRY']._serialized_start=226
@@ -63,37 +63,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STATUSREQUEST']._serialized_start=1346
   _globals['_STATUSREQUEST']._serialized_end=1361
   _globals['_REPLICASTATUS']._serialized_start=1364
-  _globals['_REPLICASTATUS']._serialized_end=1643
-  _globals['_REPLICASTATUS_MATCHINDEXENTRY']._serialized_start=1594
-  _globals['_REPLICASTATUS_MATCHINDEXENTRY']._serialized_end=1643
-  _globals['_NODESTATUS']._serialized_start=1646
-  _globals['_NODESTATUS']._serialized_end=1860
-  _globals['_TRANSFERREQUEST']._serialized_start=1862
-  _globals['_TRANSFERREQUEST']._serialized_end=1927
-  _globals['_TRANSFERREPLY']._serialized_start=1929
-  _globals['_TRANSFERREPLY']._serialized_end=1988
-  _globals['_ROUTERVERSION']._serialized_start=1990
-  _globals['_ROUTERVERSION']._serialized_end=2049
-  _globals['_DROPPEDTABLE']._serialized_start=2051
-  _globals['_DROPPEDTABLE']._serialized_end=2102
-  _globals['_INDEXPROGRESS']._serialized_start=2104
-  _globals['_INDEXPROGRESS']._serialized_end=2176
-  _globals['_NODEREPORT']._serialized_start=2179
-  _globals['_NODEREPORT']._serialized_end=2364
-  _globals['_NODEREPORTREPLY']._serialized_start=2366
-  _globals['_NODEREPORTREPLY']._serialized_end=2439
-  _globals['_SWEEPREQUEST']._serialized_start=2441
-  _globals['_SWEEPREQUEST']._serialized_end=2455
-  _globals['_SWEEPREPLY']._serialized_start=2457
-  _globals['_SWEEPREPLY']._serialized_end=2486
-  _globals['_INDEXDELAYREQUEST']._serialized_start=2488
-  _globals['_INDEXDELAYREQUEST']._serialized_end=2531
-  _globals['_INDEXDELAYREPLY']._serialized_start=2533
-  _globals['_INDEXDELAYREPLY']._serialized_end=2584
-  _globals['_DATA']._serialized_start=3202
-  _globals['_DATA']._serialized_end=3268
-  _globals['_ADMIN']._serialized_start=3271
-  _globals['_ADMIN']._serialized_end=3543
-  _globals['_CONTROL']._serialized_start=3545
-  _globals['_CONTROL']._serialized_end=3617
+  _globals['_REPLICASTATUS']._serialized_end=1696
+  _globals['_REPLICASTATUS_MATCHINDEXENTRY']._serialized_start=1647
+  _globals['_REPLICASTATUS_MATCHINDEXENTRY']._serialized_end=1696
+  _globals['_NODESTATUS']._serialized_start=1699
+  _globals['_NODESTATUS']._serialized_end=1913
+  _globals['_TRANSFERREQUEST']._serialized_start=1915
+  _globals['_TRANSFERREQUEST']._serialized_end=1980
+  _globals['_TRANSFERREPLY']._serialized_start=1982
+  _globals['_TRANSFERREPLY']._serialized_end=2041
+  _globals['_ROUTERVERSION']._serialized_start=2043
+  _globals['_ROUTERVERSION']._serialized_end=2102
+  _globals['_DROPPEDTABLE']._serialized_start=2104
+  _globals['_DROPPEDTABLE']._serialized_end=2155
+  _globals['_INDEXPROGRESS']._serialized_start=2157
+  _globals['_INDEXPROGRESS']._serialized_end=2229
+  _globals['_NODEREPORT']._serialized_start=2232
+  _globals['_NODEREPORT']._serialized_end=2417
+  _globals['_NODEREPORTREPLY']._serialized_start=2419
+  _globals['_NODEREPORTREPLY']._serialized_end=2492
+  _globals['_SWEEPREQUEST']._serialized_start=2494
+  _globals['_SWEEPREQUEST']._serialized_end=2508
+  _globals['_SWEEPREPLY']._serialized_start=2510
+  _globals['_SWEEPREPLY']._serialized_end=2539
+  _globals['_INDEXDELAYREQUEST']._serialized_start=2541
+  _globals['_INDEXDELAYREQUEST']._serialized_end=2584
+  _globals['_INDEXDELAYREPLY']._serialized_start=2586
+  _globals['_INDEXDELAYREPLY']._serialized_end=2637
+  _globals['_DATA']._serialized_start=3281
+  _globals['_DATA']._serialized_end=3347
+  _globals['_ADMIN']._serialized_start=3350
+  _globals['_ADMIN']._serialized_end=3622
+  _globals['_CONTROL']._serialized_start=3624
+  _globals['_CONTROL']._serialized_end=3696
 # @@protoc_insertion_point(module_scope)

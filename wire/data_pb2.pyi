@@ -45,6 +45,7 @@ class ResultStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     OVERLOADED: _ClassVar[ResultStatus]
     UNAVAILABLE: _ClassVar[ResultStatus]
     UNKNOWN: _ClassVar[ResultStatus]
+    COLLECTION_TOO_LARGE: _ClassVar[ResultStatus]
 OPERATION_KIND_UNSPECIFIED: OperationKind
 GET_STRONG: OperationKind
 GET_EVENTUAL: OperationKind
@@ -74,6 +75,7 @@ WRONG_PARTITION: ResultStatus
 OVERLOADED: ResultStatus
 UNAVAILABLE: ResultStatus
 UNKNOWN: ResultStatus
+COLLECTION_TOO_LARGE: ResultStatus
 
 class RangeRead(_message.Message):
     __slots__ = ("index_id", "start", "end", "backward", "limit", "bytes_max", "count_only", "key_names", "projected", "fetch")
@@ -228,7 +230,7 @@ class StatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class ReplicaStatus(_message.Message):
-    __slots__ = ("partition", "role", "leader", "term", "commit_index", "applied_index", "last_index", "first_index", "match_index")
+    __slots__ = ("partition", "role", "leader", "term", "commit_index", "applied_index", "last_index", "first_index", "match_index", "index_backlog_records", "index_lag_ms")
     class MatchIndexEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -245,6 +247,8 @@ class ReplicaStatus(_message.Message):
     LAST_INDEX_FIELD_NUMBER: _ClassVar[int]
     FIRST_INDEX_FIELD_NUMBER: _ClassVar[int]
     MATCH_INDEX_FIELD_NUMBER: _ClassVar[int]
+    INDEX_BACKLOG_RECORDS_FIELD_NUMBER: _ClassVar[int]
+    INDEX_LAG_MS_FIELD_NUMBER: _ClassVar[int]
     partition: int
     role: str
     leader: str
@@ -254,7 +258,9 @@ class ReplicaStatus(_message.Message):
     last_index: int
     first_index: int
     match_index: _containers.ScalarMap[str, int]
-    def __init__(self, partition: _Optional[int] = ..., role: _Optional[str] = ..., leader: _Optional[str] = ..., term: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., last_index: _Optional[int] = ..., first_index: _Optional[int] = ..., match_index: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    index_backlog_records: int
+    index_lag_ms: int
+    def __init__(self, partition: _Optional[int] = ..., role: _Optional[str] = ..., leader: _Optional[str] = ..., term: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., last_index: _Optional[int] = ..., first_index: _Optional[int] = ..., match_index: _Optional[_Mapping[str, int]] = ..., index_backlog_records: _Optional[int] = ..., index_lag_ms: _Optional[int] = ...) -> None: ...
 
 class NodeStatus(_message.Message):
     __slots__ = ("node_id", "az", "cluster_id", "catalog_version", "replicas", "connected_peers", "uptime_s", "pid", "connected_routers")

@@ -54,14 +54,28 @@ class IndexChange(_message.Message):
     def __init__(self, index_id: _Optional[int] = ..., key: _Optional[bytes] = ..., item: _Optional[bytes] = ..., deleted: bool = ..., target: _Optional[int] = ..., sequence: _Optional[int] = ...) -> None: ...
 
 class BeginIndex(_message.Message):
-    __slots__ = ("table_id", "index", "backfill")
+    __slots__ = ("table_id", "index", "backfill", "partition_key", "sort_key")
     TABLE_ID_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
     BACKFILL_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_KEY_FIELD_NUMBER: _ClassVar[int]
+    SORT_KEY_FIELD_NUMBER: _ClassVar[int]
     table_id: int
     index: _catalog_pb2.Index
     backfill: bool
-    def __init__(self, table_id: _Optional[int] = ..., index: _Optional[_Union[_catalog_pb2.Index, _Mapping]] = ..., backfill: bool = ...) -> None: ...
+    partition_key: _catalog_pb2.KeyAttribute
+    sort_key: _catalog_pb2.KeyAttribute
+    def __init__(self, table_id: _Optional[int] = ..., index: _Optional[_Union[_catalog_pb2.Index, _Mapping]] = ..., backfill: bool = ..., partition_key: _Optional[_Union[_catalog_pb2.KeyAttribute, _Mapping]] = ..., sort_key: _Optional[_Union[_catalog_pb2.KeyAttribute, _Mapping]] = ...) -> None: ...
+
+class Backfill(_message.Message):
+    __slots__ = ("cursor", "done", "done_sequence")
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    DONE_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    cursor: bytes
+    done: bool
+    done_sequence: int
+    def __init__(self, cursor: _Optional[bytes] = ..., done: bool = ..., done_sequence: _Optional[int] = ...) -> None: ...
 
 class BackfillStep(_message.Message):
     __slots__ = ("index_id", "cursor", "done", "index_changes")

@@ -17,6 +17,8 @@ DATA_PIPE = "/trizone.v1.Data/Pipe"
 PEER_PIPE = "/trizone.v1.Peer/Pipe"
 ADMIN_STATUS = "/trizone.v1.Admin/Status"
 ADMIN_TRANSFER = "/trizone.v1.Admin/Transfer"
+ADMIN_SWEEP = "/trizone.v1.Admin/Sweep"
+ADMIN_SET_INDEX_DELAY = "/trizone.v1.Admin/SetIndexDelay"
 CONTROL_REPORT = "/trizone.v1.Control/Report"
 
 # Frames are bounded by their senders well below this; a larger one is refused by gRPC as RESOURCE_EXHAUSTED.

@@ -11,13 +11,21 @@ from functools import lru_cache
 
 from dynamo.errors import DynamoError
 from dynamo.expressions.application import UPDATE, apply_compiled, compile_update
-from dynamo.expressions.check import PROJECTION, check_request, check_substitutions_size, depends_on_request
+from dynamo.expressions.check import (
+    PROJECTION,
+    check_request,
+    check_substitutions_size,
+    check_translated,
+    depends_on_request,
+)
 from dynamo.expressions.compiled import Bindings, Condition, Projection, Update, Updated
 from dynamo.expressions.conditions import ConditionParser
 from dynamo.expressions.evaluation import compile_condition
 from dynamo.expressions.faults import invalid_expression, undefined_placeholder
+from dynamo.expressions.nodes import paths_of
 from dynamo.expressions.paths import resolve, select
 from dynamo.expressions.updates import ProjectionParser, UpdateParser
+from dynamo.limits import EXPRESSION_BYTES_MAX
 from dynamo.values import Item
 
 __all__ = [
@@ -37,8 +45,9 @@ __all__ = [
     "project",
 ]
 
-# Compiled texts kept of each kind. A text is at most 4 KB and its compiled form a few hundred times that at worst; an
-# application has tens of texts, one that builds values into its texts just evicts its own.
+# Compiled texts kept of each kind. A text is at most 4 KB (translations of larger legacy parameters are not kept) and
+# its compiled form a few hundred times that at worst; an application has tens of texts, one that builds values into its
+# texts just evicts its own.
 CACHED_EXPRESSIONS_MAX = 1024
 
 CONDITION = "ConditionExpression"
@@ -51,12 +60,12 @@ def parse_condition(text: str, parameter: str = CONDITION) -> Condition:
 
     Raises ValidationException with the text of the service. Cached by text and parameter; the result is immutable.
     """
-    return _parse_condition(text, parameter)
+    return (_parse_condition if len(text) <= EXPRESSION_BYTES_MAX else _parse_condition.__wrapped__)(text, parameter)
 
 
 def parse_update(text: str) -> Update:
     """The update in `text`, an UpdateExpression. Raises ValidationException. Cached; the result is immutable."""
-    return _parse_update(text)
+    return (_parse_update if len(text) <= EXPRESSION_BYTES_MAX else _parse_update.__wrapped__)(text)
 
 
 def parse_projection(text: str) -> Projection:
@@ -73,14 +82,20 @@ def check_expressions(
     values: Item | None,
     key_names: Collection[str],
     value_expressions: Sequence[str] = (CONDITION,),
+    legacy: bool = False,
 ) -> None:
     """Everything that can be said of the expressions of one request without its item; raises ValidationException.
 
     `names` and `values` are ExpressionAttributeNames and the canonical ExpressionAttributeValues, None where the
     request has none; `key_names` the key attributes of the table, partition key first. `value_expressions` are the
     parameters of the operation that may use :values, for the error about values without any of them (UpdateItem passes
-    UpdateExpression and ConditionExpression).
+    UpdateExpression and ConditionExpression). `legacy` says that the expressions were translated by
+    dynamo.queries.legacy, which has checked all but the key attributes; without it a translated text is refused,
+    because then a client wrote it.
     """
+    if legacy:
+        check_translated(update, names, key_names)
+        return
     check_request(
         condition=condition,
         update=update,
@@ -140,15 +155,18 @@ def _parse_condition(text: str, parameter: str) -> Condition:
         node=node,
         test=compile_condition(node, parameter),
         units=tuple(unit for unit in parser.units if depends_on_request(unit, parameter)),
+        paths=tuple(path for unit in parser.units for path in paths_of(unit.node)),
+        negates=parser.negates,
         names=frozenset(placeholder for placeholder in parser.placeholders if placeholder[0] == "#"),
         values=frozenset(placeholder for placeholder in parser.placeholders if placeholder[0] == ":"),
+        client_error=parser.client_error,
     )
 
 
 @lru_cache(CACHED_EXPRESSIONS_MAX)
 def _parse_update(text: str) -> Update:
     parser = UpdateParser(text, UPDATE)
-    return compile_update(parser.parse(), tuple(parser.placeholders), tuple(parser.calls))
+    return compile_update(parser.parse(), tuple(parser.placeholders), tuple(parser.calls), parser.client_error)
 
 
 @lru_cache(CACHED_EXPRESSIONS_MAX)

@@ -10,13 +10,14 @@ from __future__ import annotations
 from binascii import a2b_base64
 from collections.abc import Mapping
 from functools import cmp_to_key
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from dynamo import numbers
 from dynamo.errors import validation
 from dynamo.expressions.compiled import CompiledAction, Lookup, Update, Updated
 from dynamo.expressions.faults import (
     ATTRIBUTE_MISSING,
+    ATTRIBUTE_TYPE_MISMATCH,
     ITEM_TOO_LARGE,
     NESTING_TOO_DEEP,
     OPERAND_TYPE_INCORRECT,
@@ -49,9 +50,15 @@ class _Compute(Protocol):
     def __call__(self, item: Item, names: Mapping[str, str], values: Item, /) -> AttributeValue: ...
 
 
-def compile_update(nodes: tuple[UpdateAction, ...], placeholders: tuple[str, ...], calls: tuple[Call, ...]) -> Update:
-    """The compiled form of parsed actions; `placeholders` in reading order, `calls` inner ones first."""
-    actions = tuple([_compile_action(node) for node in nodes])
+def compile_update(
+    nodes: tuple[UpdateAction, ...], placeholders: tuple[str, ...], calls: tuple[Call, ...], client_error: str
+) -> Update:
+    """The compiled form of parsed actions; `placeholders` in reading order, `calls` inner ones first.
+
+    `client_error` is not empty for the translation of AttributeUpdates, whose ADD takes lists too.
+    """
+    rules = _ATTRIBUTE_UPDATES if client_error else _UPDATE_EXPRESSION
+    actions = tuple([_compile_action(node, rules) for node in nodes])
     return Update(
         actions=actions,
         flat=all(len(action.elements) == 1 for action in actions),
@@ -66,6 +73,7 @@ def compile_update(nodes: tuple[UpdateAction, ...], placeholders: tuple[str, ...
         nodes=nodes,
         names=frozenset(placeholder for placeholder in placeholders if placeholder[0] == "#"),
         values=frozenset(placeholder for placeholder in placeholders if placeholder[0] == ":"),
+        client_error=client_error,
     )
 
 
@@ -134,7 +142,18 @@ def _levels(value: AttributeValue) -> int:
     return 1
 
 
-def _compile_action(node: UpdateAction) -> CompiledAction:
+class _Rules(NamedTuple):
+    """Where ADD and DELETE of UpdateExpression and of AttributeUpdates differ."""
+
+    addable: frozenset[str]
+    mismatch: str
+
+
+_UPDATE_EXPRESSION = _Rules(frozenset({"N", "SS", "NS", "BS"}), OPERAND_TYPE_INCORRECT)
+_ATTRIBUTE_UPDATES = _Rules(frozenset({"N", "SS", "NS", "BS", "L"}), ATTRIBUTE_TYPE_MISMATCH)
+
+
+def _compile_action(node: UpdateAction, rules: _Rules) -> CompiledAction:
     elements = node.path.elements
     head = elements[0]
     if not isinstance(head, str):
@@ -143,9 +162,9 @@ def _compile_action(node: UpdateAction) -> CompiledAction:
     if isinstance(node, SetAction):
         compute = _arithmetic(node.value) if isinstance(node.value, Arithmetic) else _operand(node.value)
     elif isinstance(node, AddAction):
-        compute = _addition(compile_path(elements), node.value.placeholder)
+        compute = _addition(compile_path(elements), node.value.placeholder, rules)
     elif isinstance(node, DeleteAction):
-        compute = _deletion(compile_path(elements), node.value.placeholder)
+        compute = _deletion(compile_path(elements), node.value.placeholder, rules)
     else:
         compute = _nothing
     return CompiledAction(elements, head, head[0] == "#", isinstance(node, RemoveAction), compute)
@@ -248,37 +267,39 @@ def _arithmetic(node: Arithmetic) -> _Compute:
     return computed
 
 
-def _addition(path: Lookup, placeholder: str) -> Lookup:
+def _addition(path: Lookup, placeholder: str, rules: _Rules) -> Lookup:
     def added(item: Item, names: Mapping[str, str], values: Item) -> AttributeValue | None:
         operand = values[placeholder]
         old = path(item, names, values)
         ((kind, inner),) = operand.items()
-        if kind not in ("N", "SS", "NS", "BS"):
-            raise validation(OPERAND_TYPE_INCORRECT)
+        if kind not in rules.addable:
+            raise validation(rules.mismatch)
         if old is None:
             return operand
         present = old.get(kind)
         if present is None:
-            raise validation(OPERAND_TYPE_INCORRECT)
+            raise validation(rules.mismatch)
         if kind == "N":
             return {"N": numbers.add(present, inner)}
+        if kind == "L":
+            return {"L": present + inner}
         return {kind: _ordered(kind, {*present, *inner})}
 
     return added
 
 
-def _deletion(path: Lookup, placeholder: str) -> Lookup:
+def _deletion(path: Lookup, placeholder: str, rules: _Rules) -> Lookup:
     def deleted(item: Item, names: Mapping[str, str], values: Item) -> AttributeValue | None:
         operand = values[placeholder]
         old = path(item, names, values)
         ((kind, inner),) = operand.items()
         if kind not in ("SS", "NS", "BS"):
-            raise validation(OPERAND_TYPE_INCORRECT)
+            raise validation(rules.mismatch)
         if old is None:
             return None
         present = old.get(kind)
         if present is None:
-            raise validation(OPERAND_TYPE_INCORRECT)
+            raise validation(rules.mismatch)
         left = set(present).difference(inner)
         # There is no empty set: the attribute goes with its last element.
         return {kind: _ordered(kind, left)} if left else None

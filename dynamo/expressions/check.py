@@ -85,25 +85,28 @@ def check_request(
 ) -> None:
     """The body of dynamo.expressions.check_expressions, which documents it."""
     expressions = [expression for expression in (condition, update, projection) if expression is not None]
+    if update is not None and update.client_error:
+        raise invalid_expression(UPDATE, update.client_error)
+    if condition is not None and condition.client_error:
+        raise invalid_expression(condition.parameter, condition.client_error)
     if names is not None:
         if not expressions:
             raise validation(f"{_NAMES_MAP} can only be specified when using expressions")
-        _check_names_map(names)
+        check_names_map(names)
     if values is not None:
         if condition is None and update is None:
             verb = "is" if len(value_expressions) == 1 else "are"
             missing = f"{' and '.join(value_expressions)} {verb} null"
             raise validation(f"{_VALUES_MAP} can only be specified when using expressions: {missing}")
-        _check_values_map(values)
+        check_values_map(values)
     known_names = _NO_NAMES if names is None else names
     known_values = _NO_VALUES if values is None else values
     if update is not None:
         _check_update(update, known_names, known_values)
     if condition is not None:
-        for unit in condition.units:
-            check_unit(unit, condition.parameter, known_names, known_values)
+        check_condition(condition, known_names, known_values)
     if projection is not None:
-        _check_projection(projection, known_names)
+        check_projection(projection, known_names)
     if names:
         _check_unused(_NAMES_MAP, names, [expression.names for expression in expressions])
     if values:
@@ -111,6 +114,30 @@ def check_request(
         _check_unused(_VALUES_MAP, values, used)
     if update is not None:
         _check_keys(update, known_names, key_names)
+
+
+def check_translated(update: Update | None, names: Mapping[str, str] | None, key_names: Collection[str]) -> None:
+    """What is left to check of expressions that dynamo.queries.legacy made: no update of a key attribute."""
+    if update is not None:
+        _check_keys(update, _NO_NAMES if names is None else names, key_names)
+
+
+def check_unused_in_read(
+    key_condition: Condition | None,
+    filter_condition: Condition | None,
+    projection: Projection | None,
+    names: Mapping[str, str] | None,
+    values: Item | None,
+) -> None:
+    """Refuse placeholders that no expression of a Query or Scan uses; the expressions themselves are checked."""
+    conditions = [condition for condition in (key_condition, filter_condition) if condition is not None]
+    used = [condition.names for condition in conditions]
+    if projection is not None:
+        used.append(projection.names)
+    if names:
+        _check_unused(_NAMES_MAP, names, used)
+    if values:
+        _check_unused(_VALUES_MAP, values, [condition.values for condition in conditions])
 
 
 def check_substitutions_size(names: Mapping[str, str] | None, values: Item | None) -> None:
@@ -131,7 +158,8 @@ def check_substitutions_size(names: Mapping[str, str] | None, values: Item | Non
 # -- the maps of placeholders
 
 
-def _check_names_map(names: Mapping[str, str]) -> None:
+def check_names_map(names: Mapping[str, str]) -> None:
+    """Check ExpressionAttributeNames: placeholders and the names behind them."""
     if not names:
         raise validation(f"{_NAMES_MAP} must not be empty")
     for placeholder, name in names.items():
@@ -142,7 +170,8 @@ def _check_names_map(names: Mapping[str, str]) -> None:
             raise validation("Attribute name is too large, must be less than 65536 bytes")
 
 
-def _check_values_map(values: Item) -> None:
+def check_values_map(values: Item) -> None:
+    """Check the placeholders of ExpressionAttributeValues."""
     if not values:
         raise validation(f"{_VALUES_MAP} must not be empty")
     for placeholder in values:
@@ -175,6 +204,14 @@ def _check_unused(parameter: str, defined: Iterable[str], used: Sequence[frozens
 
 
 # -- conditions
+
+
+def check_condition(condition: Condition, names: Mapping[str, str], values: Item) -> None:
+    """Check a condition that a client wrote, clause by clause."""
+    if condition.client_error:
+        raise invalid_expression(condition.parameter, condition.client_error)
+    for unit in condition.units:
+        check_unit(unit, condition.parameter, names, values)
 
 
 def check_unit(unit: CheckedUnit, parameter: str, names: Mapping[str, str], values: Item) -> None:
@@ -356,7 +393,8 @@ def _check_update(update: Update, names: Mapping[str, str], values: Item) -> Non
                 raise invalid_expression(UPDATE, operand_type(arithmetic.operator, type_name))
 
 
-def _check_projection(projection: Projection, names: Mapping[str, str]) -> None:
+def check_projection(projection: Projection, names: Mapping[str, str]) -> None:
+    """Check a projection: placeholders, then overlapping paths."""
     for placeholder in projection.placeholders:
         if placeholder not in names:
             raise invalid_expression(PROJECTION, undefined_placeholder(placeholder))

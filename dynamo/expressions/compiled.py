@@ -50,8 +50,14 @@ class Condition:
     test: Test
     # Simple conditions whose correctness depends on the request; the others were checked when the text was parsed.
     units: tuple[CheckedUnit, ...]
+    # Every document path, in reading order.
+    paths: tuple[Path, ...]
+    # A NOT stands in the text.
+    negates: bool
     names: frozenset[str]
     values: frozenset[str]
+    # Not empty when the text was translated from legacy parameters: the syntax error it is from a client.
+    client_error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,8 @@ class Update:
     nodes: tuple[UpdateAction, ...]
     names: frozenset[str]
     values: frozenset[str]
+    # As in Condition.
+    client_error: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,8 @@ class ConditionParser(Parser):
     def __init__(self, text: str, parameter: str) -> None:
         super().__init__(text, parameter)
         self.units: list[CheckedUnit] = []
+        # A NOT was read; two that cancel leave no trace in the tree.
+        self.negates = False
         self._placeholders_taken = 0
         self._calls_taken = 0
 
@@ -105,9 +107,13 @@ class ConditionParser(Parser):
         while True:
             if self.take_keyword("NOT"):
                 self.count_operator()
+                self.negates = True
                 level.negated = not level.negated
                 level.prefixed = True
             elif self.take("("):
+                if self.legacy and outer:
+                    # No operator limit keeps the tree shallow here, but translations have one level at most.
+                    self.fail()
                 outer.append(level)
                 level = _Level()
             else:
@@ -199,7 +205,7 @@ class ConditionParser(Parser):
         while self.take(","):
             candidates.append(self.operand())
         self.expect(")")
-        if len(candidates) > EXPRESSION_IN_OPERANDS_MAX:
+        if len(candidates) > EXPRESSION_IN_OPERANDS_MAX and not self.legacy:
             self.note(
                 IN_OPERANDS,
                 f"The IN operator is provided with too many operands; number of operands: {len(candidates)}",

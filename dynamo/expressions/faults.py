@@ -13,6 +13,8 @@ ATTRIBUTE_MISSING = "The provided expression refers to an attribute that does no
 DOCUMENT_PATH_INVALID = "The document path provided in the update expression is invalid for update"
 PATHS_OVERLAP = "Two document paths overlap with each other; must remove or rewrite one of these paths"
 OPERAND_TYPE_INCORRECT = "An operand in the update expression has an incorrect data type"
+# The same for the legacy AttributeUpdates.
+ATTRIBUTE_TYPE_MISMATCH = "Type mismatch for attribute to update"
 ITEM_TOO_LARGE = "Item size to update has exceeded the maximum allowed size"
 NESTING_TOO_DEEP = (
     "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit"

@@ -143,3 +143,28 @@ class DeleteAction:
 
 
 UpdateAction = SetAction | RemoveAction | AddAction | DeleteAction
+
+
+def paths_of(node: SimpleCondition) -> list[Path]:
+    """The document paths in a simple condition, in reading order."""
+    # The last one is next.
+    pending = list(reversed(operands_of(node)))
+    paths = []
+    while pending:
+        operand = pending.pop()
+        if isinstance(operand, Path):
+            paths.append(operand)
+        elif isinstance(operand, Call):
+            pending.extend(reversed(operand.arguments))
+    return paths
+
+
+def operands_of(node: SimpleCondition) -> tuple[Operand, ...]:
+    """The operands of a simple condition, in reading order; of a call its arguments."""
+    if isinstance(node, Comparison):
+        return (node.left, node.right)
+    if isinstance(node, Between):
+        return (node.subject, node.low, node.high)
+    if isinstance(node, In):
+        return (node.subject, *node.candidates)
+    return node.arguments

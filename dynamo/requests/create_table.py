@@ -1,79 +1,79 @@
-"""CreateTable beyond the model: key schema, billing, and what this version does not offer.
+"""CreateTable beyond the model: key schema, indexes, billing, and what this version does not offer.
 
 Called by the router's CreateTable with a body that its validator accepted. Law: what is not built is refused by name,
-never accepted and ignored, so nobody believes to have an index, a stream or encryption that is not there.
+never accepted and ignored, so nobody believes to have a stream or encryption that is not there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from dynamo.errors import DynamoError, invalid_parameter, validation
+from dynamo.indexes import IndexKind
 from dynamo.keys import KeyAttribute, KeySchema
-from dynamo.limits import CAPACITY_UNITS_MAX, KEY_ATTRIBUTE_NAME_BYTES_MAX, TAGS_PER_TABLE_MAX
+from dynamo.limits import GLOBAL_INDEXES_MAX, KEY_ATTRIBUTE_NAME_BYTES_MAX, LOCAL_INDEXES_MAX
+from dynamo.requests import throughput
+from dynamo.requests.indexes import (
+    FIRST_NOT_HASH,
+    SAME_NAME,
+    SECOND_NOT_RANGE,
+    IndexRequest,
+    check_global_keys,
+    check_local_keys,
+    check_projected_sum,
+    check_projection,
+    definitions_of,
+    index_request,
+    undefined_keys,
+)
+from dynamo.requests.resource_policy import canonical_policy
+from dynamo.requests.tags import check_tags
 
 # Members that are kept with the table as the client gave them.
-_SETTINGS = ("BillingMode", "ProvisionedThroughput", "Tags", "TableClass", "DeletionProtectionEnabled")
-
-_INDEX_MEMBERS: Final = {
-    "LocalSecondaryIndexes": "Local secondary indexes",
-    "GlobalSecondaryIndexes": "Global secondary indexes",
-    "VectorIndexes": "Vector indexes",
-}
-_UNSUPPORTED_MEMBERS = (
-    "ResourcePolicy",
-    "WarmThroughput",
-    "OnDemandThroughput",
-    "GlobalTableSourceArn",
-    "GlobalTableSettingsReplicationMode",
-)
+_SETTINGS: Final = ("BillingMode", "ProvisionedThroughput", "Tags", "TableClass", "DeletionProtectionEnabled")
+# The same, unless they are empty.
+_STRUCTURES: Final = ("OnDemandThroughput", "WarmThroughput")
+_UNSUPPORTED_MEMBERS: Final = ("GlobalTableSourceArn", "GlobalTableSettingsReplicationMode")
 
 
 @dataclass(frozen=True, slots=True)
 class CreateTableRequest:
     """A CreateTable that may be carried out.
 
-    `settings` holds the members BillingMode, ProvisionedThroughput, Tags, TableClass and DeletionProtectionEnabled that
-    the client gave, as JSON values.
+    `settings` holds the members that the table keeps, as JSON values; `policy` is its ResourcePolicy in canonical form.
+    Local indexes come first.
     """
 
     name: str
     key_schema: KeySchema
     billing_mode: str
+    indexes: tuple[IndexRequest, ...]
     settings: dict[str, Any]
+    policy: str | None
 
 
 def parse_create_table(body: dict[str, Any]) -> CreateTableRequest:
     """The table that a validated CreateTable body asks for. Raises ValidationException."""
-    billing_mode = body.get("BillingMode", "PROVISIONED")
-    _check_throughput(body.get("ProvisionedThroughput"), billing_mode)
-    _refuse_empty_indexes(body)
+    billing_mode = body.get("BillingMode", throughput.PROVISIONED)
+    throughput.check_table_throughput(body.get("ProvisionedThroughput"), billing_mode)
     key_schema = _parse_key_schema(body)
+    indexes = _parse_indexes(body, key_schema, billing_mode)
+    throughput.check_on_demand(body.get("OnDemandThroughput"), billing_mode)
+    throughput.check_initial_warm(body.get("WarmThroughput"), body.get("ProvisionedThroughput"), billing_mode)
     _refuse_unsupported(body)
-    _check_tags(body.get("Tags", []))
+    check_tags(body.get("Tags", []))
+    policy = body.get("ResourcePolicy")
+    settings = {name: body[name] for name in _SETTINGS if name in body}
     return CreateTableRequest(
         name=body["TableName"],
         key_schema=key_schema,
         billing_mode=billing_mode,
-        settings={name: body[name] for name in _SETTINGS if name in body},
+        indexes=indexes,
+        settings=settings | {name: body[name] for name in _STRUCTURES if body.get(name)},
+        policy=None if policy is None else canonical_policy(policy),
     )
-
-
-def _check_throughput(throughput: dict[str, Any] | None, billing_mode: str) -> None:
-    if billing_mode == "PAY_PER_REQUEST":
-        if throughput is not None:
-            raise invalid_parameter(
-                "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"
-            )
-        return
-    if throughput is None:
-        raise invalid_parameter(
-            "ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"
-        )
-    for name in ("ReadCapacityUnits", "WriteCapacityUnits"):
-        if throughput[name] > CAPACITY_UNITS_MAX:
-            raise validation(f"Given value {throughput[name]} for {name} is out of bounds")
 
 
 def _parse_key_schema(body: dict[str, Any]) -> KeySchema:
@@ -83,19 +83,17 @@ def _parse_key_schema(body: dict[str, Any]) -> KeySchema:
     if len(names) > len(body["AttributeDefinitions"]):
         raise validation("Invalid KeySchema: Some index key attribute have no definition")
     if any(name not in defined for name in names):
-        definitions = ", ".join(definition["AttributeName"] for definition in body["AttributeDefinitions"])
-        raise invalid_parameter(
-            "Some index key attributes are not defined in AttributeDefinitions. "
-            f"Keys: [{', '.join(names)}], AttributeDefinitions: [{definitions}]"
-        )
+        raise undefined_keys(names, _defined_names(body))
     if len(names) == 2 and names[0] == names[1]:
-        raise validation("Both the Hash Key and the Range Key element in the KeySchema have the same name")
+        raise validation(SAME_NAME)
     if elements[0]["KeyType"] != "HASH":
-        raise validation("Invalid KeySchema: The first KeySchemaElement is not a HASH key type")
+        raise validation(FIRST_NOT_HASH)
     if len(elements) == 2 and elements[1]["KeyType"] != "RANGE":
-        raise validation("Invalid KeySchema: The second KeySchemaElement is not a RANGE key type")
+        raise validation(SECOND_NOT_RANGE)
+    definitions_of(body["AttributeDefinitions"])
     # Definitions may serve an index as well; without one, each must belong to the key.
-    if len(names) != len(body["AttributeDefinitions"]) and not any(member in body for member in _INDEX_MEMBERS):
+    has_indexes = any(_INDEX_MEMBERS.keys() & body.keys())
+    if len(names) != len(body["AttributeDefinitions"]) and not has_indexes:
         raise invalid_parameter(
             "Number of attributes in KeySchema does not exactly match number of attributes defined in "
             "AttributeDefinitions"
@@ -107,37 +105,88 @@ def _parse_key_schema(body: dict[str, Any]) -> KeySchema:
     return KeySchema(partition, rest[0] if rest else None)
 
 
-def _refuse_empty_indexes(body: dict[str, Any]) -> None:
-    for member in ("LocalSecondaryIndexes", "GlobalSecondaryIndexes"):
+_INDEX_MEMBERS: Final = {
+    "LocalSecondaryIndexes": IndexKind.LOCAL,
+    "GlobalSecondaryIndexes": IndexKind.GLOBAL,
+}
+
+
+def _parse_indexes(body: dict[str, Any], key_schema: KeySchema, billing_mode: str) -> tuple[IndexRequest, ...]:
+    defined = _defined_names(body)
+    listed = [(kind, index) for member, kind in _INDEX_MEMBERS.items() for index in body.get(member, ())]
+    for member in _INDEX_MEMBERS:
         if body.get(member) == []:
             raise invalid_parameter(f"List of {member} is empty")
+    if "LocalSecondaryIndexes" in body and key_schema.sort is None:
+        raise invalid_parameter(
+            "Table KeySchema does not have a range key, which is required when specifying a LocalSecondaryIndex"
+        )
+    for kind, index in listed:
+        if kind is IndexKind.LOCAL:
+            check_local_keys(index, key_schema, defined)
+        else:
+            check_global_keys(index, defined)
+    if listed:
+        _check_all_used(defined, key_schema, [index for _, index in listed])
+    _check_each(listed, billing_mode)
+    definitions = definitions_of(body["AttributeDefinitions"])
+    return tuple(index_request(kind, index, definitions) for kind, index in listed)
+
+
+def _check_all_used(defined: Sequence[str], key_schema: KeySchema, indexes: Sequence[dict[str, Any]]) -> None:
+    used = [*key_schema.names]
+    used += [element["AttributeName"] for index in indexes for element in index["KeySchema"]]
+    used = list(dict.fromkeys(used))
+    if any(name not in used for name in defined):
+        raise invalid_parameter(
+            f"Some AttributeDefinitions are not used. AttributeDefinitions: [{', '.join(defined)}], "
+            f"keys used: [{', '.join(used)}]"
+        )
+
+
+def _check_each(listed: Sequence[tuple[IndexKind, dict[str, Any]]], billing_mode: str) -> None:
+    """What may be wrong with an index besides its keys; then how many there are of each kind."""
+    names: set[str] = set()
+    for kind, index in listed:
+        check_projection(index["Projection"])
+        if kind is IndexKind.GLOBAL:
+            provisioned = index.get("ProvisionedThroughput")
+            throughput.check_index_throughput(index, billing_mode)
+            throughput.check_on_demand(index.get("OnDemandThroughput"), billing_mode, index["IndexName"])
+            warm = index.get("WarmThroughput")
+            throughput.check_initial_warm(warm, provisioned, billing_mode, index["IndexName"])
+        if index["IndexName"] in names:
+            raise invalid_parameter(f"Duplicate index name: {index['IndexName']}")
+        names.add(index["IndexName"])
+    kinds = [kind for kind, _ in listed]
+    if kinds.count(IndexKind.LOCAL) > LOCAL_INDEXES_MAX:
+        raise invalid_parameter(f"Number of LocalSecondaryIndexes exceeds per-table limit of {LOCAL_INDEXES_MAX}")
+    if kinds.count(IndexKind.GLOBAL) > GLOBAL_INDEXES_MAX:
+        raise invalid_parameter(f"GlobalSecondaryIndex count exceeds the per-table limit of {GLOBAL_INDEXES_MAX}")
+    check_projected_sum(index["Projection"] for _, index in listed)
+
+
+def _defined_names(body: dict[str, Any]) -> list[str]:
+    return [definition["AttributeName"] for definition in body["AttributeDefinitions"]]
 
 
 def _refuse_unsupported(body: dict[str, Any]) -> None:
-    for member, noun in _INDEX_MEMBERS.items():
-        if member in body:
-            raise _unsupported(noun)
-    if body.get("StreamSpecification", {}).get("StreamEnabled"):
-        raise _unsupported("Streams")
+    if "VectorIndexes" in body:
+        raise unsupported("Vector indexes")
+    stream = body.get("StreamSpecification", {})
+    if stream.get("StreamEnabled"):
+        raise unsupported("Streams")
+    if "StreamViewType" in stream:
+        raise invalid_parameter("Table is being created with a stream disabled, UpdateViewType should not be specified")
     encryption = body.get("SSESpecification", {})
     # Enabled false, alone, asks for the default encryption, which is no promise of a key.
     if encryption.get("Enabled") or "SSEType" in encryption or "KMSMasterKeyId" in encryption:
-        raise _unsupported("Server-side encryption with KMS keys (SSESpecification)")
-    # Only UpdateTable takes it off again: without that the table could never be deleted.
-    if body.get("DeletionProtectionEnabled"):
-        raise _unsupported("DeletionProtectionEnabled")
+        raise unsupported("Server-side encryption with KMS keys (SSESpecification)")
     for member in _UNSUPPORTED_MEMBERS:
         if member in body:
-            raise _unsupported(member)
+            raise unsupported(member)
 
 
-def _check_tags(tags: list[dict[str, str]]) -> None:
-    # Both texts are ours: the service's were not found recorded.
-    if len(tags) > TAGS_PER_TABLE_MAX:
-        raise invalid_parameter(f"The number of tags exceeds the limit of {TAGS_PER_TABLE_MAX}")
-    if len({tag["Key"] for tag in tags}) != len(tags):
-        raise invalid_parameter("Duplicate tag keys")
-
-
-def _unsupported(what: str) -> DynamoError:
+def unsupported(what: str) -> DynamoError:
+    """ValidationException for something of the API that is not built."""
     return validation(f"{what}: not supported by this version of Trizone")

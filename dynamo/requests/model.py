@@ -19,6 +19,7 @@ from dynamo.limits import TABLE_ARN_CHARACTERS_MAX, TABLE_NAME_CHARACTERS_MAX, T
 from dynamo.requests.differences import (
     ENUM_ORDER,
     LENGTH_MAX,
+    LENGTH_MIN,
     MEMBER_ORDER,
     NAMING_OPERATIONS,
     PATTERN_IN_PYTHON,
@@ -113,8 +114,8 @@ class _Builder:
         self._described = described
         self._names_tables = names_tables
 
-    def build(self, name: str, *, length_max: int | None = None) -> Shape:
-        """The shape called `name`, at most `length_max` long when the service is stricter than its description."""
+    def build(self, name: str, *, length_min: int | None = None, length_max: int | None = None) -> Shape:
+        """The shape called `name`; the lengths replace those of its description."""
         shape = self._described[name]
         if name == "AttributeValue":
             return Shape(name, "AttributeValue")
@@ -127,7 +128,7 @@ class _Builder:
             members=self._members(name, shape) if shape["type"] == "structure" else (),
             element=self._element(shape),
             key=self.build(shape["key"]["shape"]) if shape["type"] == "map" else None,
-            minimum=shape.get("min"),
+            minimum=shape.get("min") if length_min is None else length_min,
             maximum=length_max or shape.get("max"),
             pattern=re.compile(PATTERN_IN_PYTHON.get(name, pattern), re.ASCII) if pattern else None,
             pattern_text=pattern,
@@ -157,7 +158,8 @@ class _Builder:
     def _member_shape(self, structure: str, member: str, name: str) -> Shape:
         if member == "TableName" and name in ("TableArn", "TableName"):
             return self._table_reference(name)
-        return self.build(name, length_max=LENGTH_MAX.get((structure, member)))
+        place = structure, member
+        return self.build(name, length_min=LENGTH_MIN.get(place), length_max=LENGTH_MAX.get(place))
 
     def _table_reference(self, name: str) -> Shape:
         accepts_arn = name == "TableArn" and not self._names_tables

@@ -15,7 +15,12 @@ from dynamo.errors import validation
 from dynamo.json_types import structure_error
 from dynamo.limits import TABLE_NAME_CHARACTERS_MAX
 from dynamo.requests.constraints import violation_error, violations
-from dynamo.requests.differences import NAMING_OPERATIONS, TABLE_NAME_FIRST_OPERATIONS
+from dynamo.requests.differences import (
+    NAMING_OPERATIONS,
+    RESOURCE_ARN_FIRST_OPERATIONS,
+    TABLE_NAME_FIRST_OPERATIONS,
+    TOLD_WITHOUT_VALUE,
+)
 from dynamo.requests.model import Service, Shape, input_shape, load_service_model
 from dynamo.requests.reading import read
 
@@ -72,6 +77,14 @@ class RequestValidator:
                     return body
         return self._validate_in_full(body)
 
+    def check_types(self, body: object) -> None:
+        """The JSON types of a body, attribute values and all. Raises SerializationException for the first wrong one.
+
+        `validate` leaves the insides of attribute values to later steps: whoever refuses a request before those asks
+        here whether that refusal is due.
+        """
+        read(self._shape, body)
+
     def _validate_in_full(self, body: object) -> dict[str, Any]:
         if body is None:
             raise structure_error(body, self._shape.name, is_element=False)
@@ -79,11 +92,27 @@ class RequestValidator:
         self._check_table_name(request)
         found = violations(self._shape, request)
         if found:
-            raise violation_error(found)
+            raise violation_error([self._without_value(found[0])] if len(found) == 1 else found)
         return request
 
+    def _without_value(self, violation: str) -> str:
+        """The only violation of a request, in the words that the service has for it."""
+        pattern = TOLD_WITHOUT_VALUE.get(self.operation)
+        matched = pattern.fullmatch(violation) if pattern is not None else None
+        if matched is None:
+            return violation
+        place, rule = matched.groups()
+        first, *between = place.split(".")
+        # The name of a table stands between member names, and keeps its case.
+        names = [first[0].upper() + first[1:], *between]
+        if len(names) > 1:
+            names[-1] = names[-1].capitalize()
+        return f"Value at '{'.'.join(names)}' {rule}"
+
     def _check_table_name(self, request: dict[str, Any]) -> None:
-        """Faults of a table name that are reported alone, before everything else."""
+        """Faults of a table name or ARN that are reported alone, before everything else."""
+        if self.operation in RESOURCE_ARN_FIRST_OPERATIONS and request.get("ResourceArn") is None:
+            raise validation("Invalid TableArn")
         if self._table_name is None or not self._table_name.required:
             return
         name = request.get("TableName")

@@ -1,8 +1,9 @@
-"""Tables coming and going: turns CREATING into ACTIVE and DELETING into gone.
+"""Tables and indexes coming and going: turns CREATING into ACTIVE and DELETING into gone.
 
-Runs on every node, started by node.__main__. Every node reports to the catalog's leader which catalog version it and
-its routers serve from, and in which partitions it leads the rows of a deleted table are gone. The catalog's leader
-proposes ActivateTable when everything alive serves the table, ForgetTable when every partition dropped it.
+Runs on every node, started by node.__main__. In the partitions that a node leads it proposes what brings them where the
+catalog is: an index to maintain from now on, rows to drop. It reports to the catalog's leader which catalog version it
+and its routers serve from, and how far those partitions are. The catalog's leader proposes the next state of a table or
+index when all partitions are ready for it. What is next is decided by node.background.lifecycle.
 
 Law: reports are soft state, repeated until they have had their effect; only log entries decide.
 """
@@ -10,12 +11,20 @@ Law: reports are soft state, repeated until they have had their effect; only log
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 
 import grpc
 import grpc.aio
 
+from node.background.lifecycle import (
+    REPORT_TIMEOUT_S,
+    ReportBook,
+    add_progress,
+    commands_for,
+    entries_for,
+    unsettled_tables,
+)
 from node.host import NodeHost
+from node.machine.state import PartitionState
 from runtime.clock import Clock
 from runtime.logs import get_logger
 from topology.placement import CATALOG_PARTITION
@@ -23,48 +32,10 @@ from wire import catalog_pb2, data_pb2, log_pb2, services
 
 log = get_logger()
 
-# A node or router that did not report for this long is not waited for: it corrects itself before it serves again, for a
-# router that does not know a table asks the catalog's leader before it denies one.
-REPORT_TIMEOUT_S = 1.5
 REPORT_INTERVAL_S = 0.5
+# While a backfill is under way in a partition led here: nobody tells this daemon when it ends.
+BACKFILL_INTERVAL_S = 0.05
 _CALL_TIMEOUT_S = 0.5
-
-
-@dataclass(slots=True)
-class _Report:
-    at: float
-    catalog_version: int
-    routers: dict[str, int]
-
-
-@dataclass(slots=True)
-class ReportBook:
-    """What the catalog's leader heard. Pure."""
-
-    reports: dict[str, _Report] = field(default_factory=dict)
-    dropped: set[tuple[int, int]] = field(default_factory=set)
-
-    def take(self, report: data_pb2.NodeReport, now: float) -> None:
-        """Note one report."""
-        routers = {router.router_id: router.catalog_version for router in report.routers}
-        self.reports[report.node_id] = _Report(now, report.catalog_version, routers)
-        self.dropped.update((dropped.table_id, dropped.partition) for dropped in report.dropped)
-
-    def served_version(self, now: float) -> int:
-        """The lowest catalog version that anything alive serves from; 0 when nothing is alive."""
-        alive = [report for report in self.reports.values() if now - report.at <= REPORT_TIMEOUT_S]
-        if not alive:
-            return 0
-        # A router reports through every node: the newest word counts.
-        routers: dict[str, int] = {}
-        for report in alive:
-            for router_id, version in report.routers.items():
-                routers[router_id] = max(version, routers.get(router_id, 0))
-        return min([report.catalog_version for report in alive] + list(routers.values()))
-
-    def forget_table(self, table_id: int) -> None:
-        """The table is gone."""
-        self.dropped = {pair for pair in self.dropped if pair[0] != table_id}
 
 
 class TableDaemon:
@@ -76,8 +47,10 @@ class TableDaemon:
         self._addresses = addresses
         self._book = ReportBook()
         self._wake = asyncio.Event()
-        self._created_version: dict[int, int] = {}
         self._proposed: dict[bytes, float] = {}
+        self._unsettled_of_version = (0, list[catalog_pb2.Table]())
+        self._reported = data_pb2.NodeReport()
+        self._reported_at = -REPORT_INTERVAL_S
         self._channels: dict[str, grpc.aio.Channel] = {}
         host.on_catalog_changed = self.changed
 
@@ -88,34 +61,47 @@ class TableDaemon:
     async def run(self) -> None:
         """Report and decide until cancelled."""
         try:
+            interval_s = REPORT_INTERVAL_S
             while True:
                 try:
-                    async with asyncio.timeout(REPORT_INTERVAL_S):
+                    async with asyncio.timeout(interval_s):
                         await self._wake.wait()
                 except TimeoutError:
                     pass
+                was_woken = self._wake.is_set()
                 self._wake.clear()
-                self._drop_rows()
-                await self._report()
+                self._propose_entries()
+                report = self._own_report()
+                is_due = self._clock.monotonic() - self._reported_at >= REPORT_INTERVAL_S
+                if was_woken or is_due or report != self._reported:
+                    await self._report(report)
                 self._decide()
+                is_backfilling = any(not progress.backfilled for progress in report.indexes)
+                interval_s = BACKFILL_INTERVAL_S if is_backfilling else REPORT_INTERVAL_S
         finally:
             for channel in self._channels.values():
                 await channel.close()
 
-    # ------------------------------------------------------------------ on every node
-    def _tables_in(self, state: catalog_pb2.TableState) -> list[catalog_pb2.Table]:
+    @property
+    def _unsettled(self) -> list[catalog_pb2.Table]:
         catalog = self._host.catalog
-        return [table for table in catalog.tables if table.state == state] if catalog is not None else []
+        if catalog is None:
+            return []
+        if self._unsettled_of_version[0] != catalog.version:
+            self._unsettled_of_version = (catalog.version, unsettled_tables(catalog))
+        return self._unsettled_of_version[1]
 
-    def _drop_rows(self) -> None:
-        """In every partition led here, propose the end of deleted tables' rows."""
-        for table in self._tables_in(catalog_pb2.TABLE_DELETING):
-            for group_id in self._host.led_groups():
-                state = self._host.partitions[group_id].state
-                if group_id == CATALOG_PARTITION or table.table_id in state.dropped_tables:
-                    continue
-                drop = log_pb2.LogEntry(drop_tables=[log_pb2.DropTable(table_id=table.table_id)])
-                self._propose_once(group_id, drop)
+    # ------------------------------------------------------------------ on every node
+    def _led_partitions(self) -> list[tuple[int, PartitionState]]:
+        partitions, led = self._host.partitions, self._host.led_groups()
+        return [(group_id, partitions[group_id].state) for group_id in led if group_id != CATALOG_PARTITION]
+
+    def _propose_entries(self) -> None:
+        """In every partition led here, propose what it lacks."""
+        unsettled = self._unsettled
+        for group_id, state in self._led_partitions() if unsettled else ():
+            for entry in entries_for(unsettled, state):
+                self._propose_once(group_id, entry)
 
     def _propose_once(self, group_id: int, entry: log_pb2.LogEntry) -> None:
         """Propose, and not again before the entry had time to commit. Repeating it would do no harm."""
@@ -125,7 +111,8 @@ class TableDaemon:
             return
         self._proposed = {known: at for known, at in self._proposed.items() if now - at < REPORT_TIMEOUT_S}
         self._proposed[key] = now
-        self._host.partitions[group_id].propose_own(entry)
+        # What it did is reported at once: CreateTable waits for it.
+        self._host.partitions[group_id].propose_own(entry, lambda _: self.changed())
         self._host.wake(group_id)
 
     def _own_report(self) -> data_pb2.NodeReport:
@@ -133,14 +120,12 @@ class TableDaemon:
         report = data_pb2.NodeReport(node_id=host.settings.node_id, catalog_version=host.catalog_version)
         for session in host.sessions:
             report.routers.add(router_id=session.router_id, catalog_version=session.catalog_version)
-        for table in self._tables_in(catalog_pb2.TABLE_DELETING):
-            for group_id in host.led_groups():
-                if table.table_id in host.partitions[group_id].state.dropped_tables:
-                    report.dropped.add(table_id=table.table_id, partition=group_id)
+        for group_id, state in self._led_partitions():
+            add_progress(report, self._unsettled, group_id, state)
         return report
 
-    async def _report(self) -> None:
-        report = self._own_report()
+    async def _report(self, report: data_pb2.NodeReport) -> None:
+        self._reported, self._reported_at = report, self._clock.monotonic()
         members = self._host.settings.partitions[CATALOG_PARTITION]
         if CATALOG_PARTITION in self._host.partitions:
             leader = self._host.group(CATALOG_PARTITION).leader_id
@@ -183,6 +168,10 @@ class TableDaemon:
                 self._wake.set()
         return reply
 
+    def served_version(self) -> int:
+        """On the catalog's leader: the lowest catalog version that anything alive serves from; 0 elsewhere."""
+        return self._book.served_version(self._clock.monotonic())
+
     def _leads_catalog(self) -> bool:
         partition = self._host.partitions.get(CATALOG_PARTITION)
         return partition is not None and partition.group.is_ready_leader
@@ -190,26 +179,8 @@ class TableDaemon:
     def _decide(self) -> None:
         if not self._leads_catalog():
             self._book = ReportBook()
-            self._created_version.clear()
             return
-        now = self._clock.monotonic()
         catalog = self._host.catalog
-        if catalog is None:
-            return
-        served = self._book.served_version(now)
-        creating = self._tables_in(catalog_pb2.TABLE_CREATING)
-        self._created_version = {
-            table.table_id: self._created_version.get(table.table_id, catalog.version) for table in creating
-        }
-        for table in creating:
-            if served >= self._created_version[table.table_id]:
-                command = catalog_pb2.CatalogCommand()
-                command.activate_table.table_id = table.table_id
+        if catalog is not None:
+            for command in commands_for(catalog, self._unsettled, self._book, self._clock.monotonic()):
                 self._propose_once(CATALOG_PARTITION, log_pb2.LogEntry(catalog_commands=[command]))
-        data_partitions = [partition.id for partition in catalog.partitions if partition.id != CATALOG_PARTITION]
-        for table in self._tables_in(catalog_pb2.TABLE_DELETING):
-            if all((table.table_id, partition) in self._book.dropped for partition in data_partitions):
-                command = catalog_pb2.CatalogCommand()
-                command.forget_table.table_id = table.table_id
-                self._propose_once(CATALOG_PARTITION, log_pb2.LogEntry(catalog_commands=[command]))
-                self._book.forget_table(table.table_id)

@@ -2,8 +2,9 @@
 
 Used by node.machine and node.partition. DATA `group(4) generation(4)` then the logical key; META `a group(4)` the
 applied record. The generation is local to a replica: a snapshot is staged under the next one and becomes current by
-one META write, so a crash leaves either state whole. Logical key: `table id(8) item key`, table 0 holds the machine's
-own records.
+one META write, so a crash leaves either state whole. Logical key: `table id(8) item key`; an index lies under its id as
+a table does. Table 0 holds the machine's own records, which are few and kept in memory; the last table the outbox:
+`target partition(4) sequence(8)`, the changes of global indexes that wait to be fed to other partitions.
 
 Law: logical keys are equal on all replicas; physical prefixes need not be.
 """
@@ -15,6 +16,9 @@ from typing import NamedTuple
 
 _PREFIX = struct.Struct(">II")
 _TABLE = struct.Struct(">Q")
+_OUTBOX = struct.Struct(">QIQ")
+# The length of prefix(); the logical key follows.
+PREFIX_BYTES = _PREFIX.size
 _APPLIED = struct.Struct("<BQQI")
 APPLIED_VERSION = 1
 
@@ -22,6 +26,11 @@ APPLIED_VERSION = 1
 OWN_RECORDS = _TABLE.pack(0)
 DROPPED_TABLE = OWN_RECORDS + b"dropped"
 CATALOG = OWN_RECORDS + b"catalog"
+INDEX = OWN_RECORDS + b"index"
+BACKFILL = OWN_RECORDS + b"backfill"
+FEED = OWN_RECORDS + b"feed"
+_LAST_TABLE = (1 << 64) - 1
+OUTBOX = _TABLE.pack(_LAST_TABLE)
 
 
 class Applied(NamedTuple):
@@ -60,6 +69,32 @@ def table_range(table_id: int) -> tuple[bytes, bytes]:
 def dropped_table_key(table_id: int) -> bytes:
     """The logical key of the mark that a table is gone."""
     return DROPPED_TABLE + _TABLE.pack(table_id)
+
+
+def index_key(index_id: int) -> bytes:
+    """The logical key of an index's definition."""
+    return INDEX + _TABLE.pack(index_id)
+
+
+def backfill_key(index_id: int) -> bytes:
+    """The logical key of how far the backfill of an index is."""
+    return BACKFILL + _TABLE.pack(index_id)
+
+
+def feed_key(source: int) -> bytes:
+    """The logical key of the last change applied that another partition's outbox sent."""
+    return FEED + source.to_bytes(4, "big")
+
+
+def outbox_key(target: int, sequence: int) -> bytes:
+    """The logical key of a change that waits for partition `target`."""
+    return _OUTBOX.pack(_LAST_TABLE, target, sequence)
+
+
+def outbox_place(logical_key: bytes) -> tuple[int, int]:
+    """Target and sequence of an outbox key."""
+    _, target, sequence = _OUTBOX.unpack(logical_key)
+    return target, sequence
 
 
 def applied_key(group_id: int) -> bytes:

@@ -32,6 +32,10 @@ class MemoryStore:
         data = self._families[family]
         return iter([(key, data[key]) for key in data.irange(start, end, inclusive=(True, False))])
 
+    def scan_back(self, family: Family, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """The same keys from the last one down."""
+        return reversed(list(self.scan(family, start, end)))
+
     def put(self, family: Family, key: bytes, value: bytes) -> None:
         """Collect a write."""
         self._batch.append((family, key, value, None))

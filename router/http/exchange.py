@@ -60,6 +60,11 @@ class Exchange:
         """The region of the credential scope."""
         return parse_scope(self.authorization).region
 
+    @property
+    def host(self) -> str:
+        """The endpoint that the client came to: the Host header of its connection's latest request."""
+        return self.connection.host.decode("latin-1")
+
     def succeed(self, body: bytes) -> None:
         """Answer 200 with this JSON."""
         if self.encoded is not None:

@@ -11,6 +11,7 @@ EXPECT = 3
 CONTENT_LENGTH = 4
 UPGRADE = 5
 TRANSFER_ENCODING = 6
+HOST = 7
 # By name in lower case.
 KINDS = {
     b"x-amz-target": TARGET,
@@ -19,6 +20,7 @@ KINDS = {
     b"content-length": CONTENT_LENGTH,
     b"upgrade": UPGRADE,
     b"transfer-encoding": TRANSFER_ENCODING,
+    b"host": HOST,
 }
 
 

@@ -19,6 +19,7 @@ from router.http.headers import (
     AUTHORIZATION,
     CONTENT_LENGTH,
     EXPECT,
+    HOST,
     KINDS,
     TARGET,
     TRANSFER_ENCODING,
@@ -65,6 +66,7 @@ class HttpConnection(asyncio.Protocol):
         "_writing_paused",
         "active_at_s",
         "dirty",
+        "host",
         "server",
         "stalled_at_s",
     )
@@ -101,6 +103,8 @@ class HttpConnection(asyncio.Protocol):
         self.stalled_at_s = 0.0
         # Whether the server's flush of this loop turn already knows this connection.
         self.dirty = False
+        # As the latest request names this endpoint.
+        self.host = b""
 
     # --- asyncio ------------------------------------------------------------------------------------------------
 
@@ -219,17 +223,10 @@ class HttpConnection(asyncio.Protocol):
         if self._close_after_answers:
             raise _Refused
         self._current = None
-        self._path = b""
-        self._target = b""
-        self._authorization = b""
-        self._content_length = 0
-        self._head_bytes = 0
-        self._header_count = 0
-        self._expects_continue = False
-        self._offers_upgrade = False
-        self._transfer_encoding = b""
-        self._reading_head = True
-        self._head_began_in_feed = True
+        self._path = self._target = self._authorization = self._transfer_encoding = b""
+        self._content_length = self._head_bytes = self._header_count = 0
+        self._expects_continue = self._offers_upgrade = False
+        self._reading_head = self._head_began_in_feed = True
         self._request_began_s = self.server.now_s
 
     def on_url(self, url: bytes) -> None:
@@ -253,6 +250,8 @@ class HttpConnection(asyncio.Protocol):
             self._target = value
         elif kind == AUTHORIZATION:
             self._authorization = value
+        elif kind == HOST:
+            self.host = value
         elif kind == CONTENT_LENGTH:
             self._content_length = int(value) if len(value) < 20 and value.isdigit() else 1 << 62
         elif kind == UPGRADE:

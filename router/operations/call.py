@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
-from typing import Protocol
+from typing import Any, Protocol
 
 from dynamo.errors import DynamoError
 from router.routing.catalog_copy import CatalogCopy
@@ -28,6 +28,11 @@ class Call(Protocol):
     @property
     def region(self) -> str:
         """The region the request is addressed to."""
+        ...
+
+    @property
+    def host(self) -> str:
+        """The endpoint that the client came to, as it calls it (its Host header)."""
         ...
 
     def succeed(self, body: bytes) -> None:
@@ -72,7 +77,9 @@ class Services:
     """What every operation is given once, at start.
 
     `retry` runs a call from its beginning after a strong catalog read; `run_guarded` runs a callback of a call so that
-    whatever it raises becomes the call's answer.
+    whatever it raises becomes the call's answer; `run_native` runs the operation of a name for an inner call with a
+    request that satisfies the service model: whatever is raised becomes that call's answer, and a catalog read that it
+    needs repeats that call alone.
     """
 
     port: SubmitPort
@@ -84,6 +91,7 @@ class Services:
     tables_max: int
     retry: Callable[[Call], None]
     run_guarded: Callable[[Call, Callable[[], None]], None]
+    run_native: Callable[[str, Call, dict[str, Any]], None]
 
 
 class NeedsCatalog(Exception):

@@ -13,13 +13,15 @@ import orjson
 
 from dynamo.errors import DynamoError, internal_server_error, limit_exceeded, resource_in_use
 from dynamo.requests import CreateTableRequest, parse_create_table
+from dynamo.requests.throughput import PAY_PER_REQUEST
 from router.operations.call import Call, Services
 from router.operations.catalog_command import submit_command
-from router.operations.table_description import describe
-from topology.tables import NO_TABLES, TablesByName, tables_of
+from router.operations.change_table import info_of
+from router.operations.index_messages import index_messages, key_message
+from router.operations.resource_policy import new_policy
+from router.operations.table_description import LAST_ON_DEMAND_MS, describe
+from topology.tables import TablesByName
 from wire import catalog_pb2 as pb
-
-_KEY_TYPES = {"S": pb.KEY_S, "N": pb.KEY_N, "B": pb.KEY_B}
 
 
 def create_table(services: Services, call: Call, request: dict[str, Any]) -> None:
@@ -38,18 +40,23 @@ def create_table(services: Services, call: Call, request: dict[str, Any]) -> Non
 
 def _command(services: Services, call: Call, wanted: CreateTableRequest, uuid: str) -> pb.CreateTable:
     schema = wanted.key_schema
-    command = pb.CreateTable(
+    now_ms = services.clock.wall_ms()
+    settings = dict(wanted.settings)
+    if wanted.billing_mode == PAY_PER_REQUEST:
+        settings[LAST_ON_DEMAND_MS] = now_ms
+    if wanted.policy is not None:
+        settings["ResourcePolicy"] = new_policy(wanted.policy, None, now_ms)
+    return pb.CreateTable(
         name=wanted.name,
         region=call.region,
-        partition_key=pb.KeyAttribute(name=schema.partition.name, type=_KEY_TYPES[schema.partition.type]),
-        created_at_ms=services.clock.wall_ms(),
+        partition_key=key_message(schema.partition),
+        sort_key=None if schema.sort is None else key_message(schema.sort),
+        created_at_ms=now_ms,
         uuid=uuid,
-        settings_json=orjson.dumps(wanted.settings),
+        settings_json=orjson.dumps(settings),
         tables_max=services.tables_max,
+        indexes=index_messages(wanted.indexes),
     )
-    if schema.sort is not None:
-        command.sort_key.CopyFrom(pb.KeyAttribute(name=schema.sort.name, type=_KEY_TYPES[schema.sort.type]))
-    return command
 
 
 def _created(services: Services, call: Call, result: pb.CatalogResult, name: str, uuid: str) -> None:
@@ -58,8 +65,8 @@ def _created(services: Services, call: Call, result: pb.CatalogResult, name: str
     if outcome not in (pb.CATALOG_OK, pb.CATALOG_TABLE_EXISTS) or result.table.uuid != uuid:
         raise _refusal(outcome, name, services.tables_max)
     table_id = result.table.table_id
-    (table,) = tables_of(pb.Catalog(tables=[result.table]), NO_TABLES).by_id.values()
-    body = orjson.dumps({"TableDescription": describe(table, "CREATING")})
+    table = info_of(result.table)
+    body = orjson.dumps({"TableDescription": describe(table, services.clock.wall_ms(), "CREATING")})
 
     def serves(tables: TablesByName) -> bool:
         known = tables.by_id.get(table_id)

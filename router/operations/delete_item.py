@@ -23,4 +23,5 @@ def delete_item(services: Services, call: Call, request: dict[str, Any]) -> None
     flags = all_old_or_none(request) | common_flags(request)
     target = find_write_target(services, call, request, has_expressions=has_expressions)
     key = target.table.key_schema.item_key_of_key(key_attributes)
+    request["Key"] = key_attributes
     submit_write(services, call, request, target, kind=data_pb2.DELETE, key=key, item=b"", flags=flags)

@@ -11,16 +11,20 @@ from typing import Any
 import orjson
 
 from dynamo.errors import DynamoError, internal_server_error, resource_in_use, resource_not_found, validation
-from router.operations.call import Call, Services
+from router.operations.call import Call, NeedsCatalog, Services
 from router.operations.catalog_command import submit_command
+from router.operations.change_table import still_in_use
 from router.operations.table_description import describe
 from router.operations.tables import find_any
-from topology.tables import CREATING, DELETING, TableInfo
+from topology.tables import ACTIVE, TableInfo
 from wire import catalog_pb2 as pb
 
 
 def delete_table(services: Services, call: Call, request: dict[str, Any]) -> None:
     """Raises ResourceNotFoundException, ResourceInUseException, ValidationException; else `call` is answered later."""
+    if not call.catalog_confirmed:
+        # Deletion protection that another router has just set, or taken off, must be known.
+        raise NeedsCatalog
     table = find_any(services, call, request["TableName"])
     if table.settings.get("DeletionProtectionEnabled"):
         raise validation(
@@ -35,7 +39,7 @@ def _deleted(services: Services, call: Call, result: pb.CatalogResult, table: Ta
     if result.outcome != pb.CATALOG_OK:
         raise _refusal(result, table.name)
     table_id = result.table.table_id
-    description = describe(table, "DELETING")
+    description = describe(table, services.clock.wall_ms(), "DELETING")
     if table_id != table.table_id:
         # The copy was behind: the name had been given to a newer table, and that is the one deleted.
         description["TableId"] = result.table.uuid
@@ -52,6 +56,10 @@ def _refusal(result: pb.CatalogResult, name: str) -> DynamoError:
     if result.outcome == pb.CATALOG_TABLE_NOT_FOUND:
         return resource_not_found(f"Requested resource not found: Table: {name} not found")
     if result.outcome == pb.CATALOG_TABLE_NOT_ACTIVE:
-        doing = {CREATING: "created", DELETING: "deleted"}.get(result.table.state, "updated")
-        return resource_in_use(f"Attempt to change a resource which is still in use: Table is being {doing}: {name}")
+        if result.table.state == ACTIVE:
+            return resource_in_use(
+                "Attempt to change a resource which is still in use: Cannot delete table while indexes are being "
+                "created, updated, or deleted."
+            )
+        return still_in_use(result.table.state, name)
     return internal_server_error()

@@ -19,7 +19,7 @@ from router.operations.tables import find_any
 def describe_table(services: Services, call: Call, request: dict[str, Any]) -> None:
     """Raises ResourceNotFoundException."""
     table = find_any(services, call, request["TableName"])
-    call.succeed(orjson.dumps({"Table": describe(table)}))
+    call.succeed(orjson.dumps({"Table": describe(table, services.clock.wall_ms())}))
 
 
 def list_tables(services: Services, call: Call, request: dict[str, Any]) -> None:

@@ -12,7 +12,8 @@ from dynamo.expressions import Bindings, project
 from dynamo.records import RECORD_HEAD_BYTES, record_size
 from dynamo.values import canonical_item, decode_item, encode_item
 from router.operations.call import Call, Services
-from router.operations.items import CAPACITY_MODES, ItemPending, capacity_member
+from router.operations.items import ItemPending, capacity_member
+from router.operations.metering import CAPACITY_MODES
 from router.operations.parameters import Expressions, ParameterNames
 from router.operations.tables import denied, find_active
 from router.routing.partition_map import PartitionMap
@@ -71,6 +72,8 @@ def get_item(services: Services, call: Call, request: dict[str, Any]) -> None:
     if table is None:
         raise denied(call)
     key = table.key_schema.item_key_of_key(key_attributes)
+    if expressions is not None:
+        expressions.check_paths(table)
     partition_map = services.copy.partition_map
     assert isinstance(partition_map, PartitionMap), "a table and the map come from the same catalog"
     operation = data_pb2.Operation(

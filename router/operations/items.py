@@ -10,25 +10,30 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from dynamo.capacity import consumed_capacity_json, write_units
+from dynamo.capacity import consumed_capacity_json
 from dynamo.errors import (
     DynamoError,
     conditional_check_failed,
     internal_server_error,
+    item_collection_too_large,
     resource_not_found,
     service_unavailable,
     throttling,
     validation,
 )
 from router.operations.call import Call, Services
+from router.operations.metering import (
+    CAPACITY_MODES,
+    Consumed,
+    collection_metrics_json,
+    wants_collection_metrics,
+)
 from router.operations.parameters import Expressions
 from router.operations.tables import denied, find_active
 from router.routing.partition_map import PartitionMap
 from router.routing.pending import Failure, Pending
 from topology.tables import TableInfo
 from wire import data_pb2
-
-CAPACITY_MODES = frozenset({"TOTAL", "INDEXES"})
 
 
 def failure_error(failure: Failure) -> DynamoError:
@@ -47,6 +52,8 @@ def result_error(result: data_pb2.Result) -> DynamoError:
         return validation(result.message)
     if status == data_pb2.TABLE_GONE:
         return resource_not_found()
+    if status == data_pb2.COLLECTION_TOO_LARGE:
+        return item_collection_too_large()
     return internal_server_error()
 
 
@@ -95,22 +102,31 @@ class ItemPending(Pending):
 
 
 class WritePending(ItemPending):
-    """PutItem, UpdateItem, DeleteItem."""
+    """PutItem, UpdateItem, DeleteItem. A request that wants collection metrics keeps its key attributes in `Key`."""
 
-    __slots__ = ()
+    __slots__ = ("table",)
+
+    table: TableInfo
 
     def render(self, result: data_pb2.Result) -> bytes:
-        """Attributes and capacity when asked for, else `{}`."""
+        """Attributes, capacity and collection metrics when asked for, else `{}`."""
         item = result.item
-        wants_capacity = self.request.get("ReturnConsumedCapacity") in CAPACITY_MODES
-        if not item and not wants_capacity:
+        request = self.request
+        wants_capacity = request.get("ReturnConsumedCapacity") in CAPACITY_MODES
+        wants_metrics = self.operation.flags & data_pb2.RETURN_COLLECTION_SIZE
+        if not item and not wants_capacity and not wants_metrics:
             return b"{}"
         members = []
         if item and item != b"{}":
             members.append(b'"Attributes":' + item)
         if wants_capacity:
-            units = write_units(result.old_size, result.new_size)
-            members.append(b'"ConsumedCapacity":' + capacity_member(self.request, units))
+            consumed = Consumed()
+            consumed.add_write(self.table, result)
+            consumed_json = consumed.as_json(request["ReturnConsumedCapacity"], request["TableName"])
+            members.append(b'"ConsumedCapacity":' + orjson.dumps(consumed_json))
+        if wants_metrics:
+            metrics = collection_metrics_json(self.table, request["Key"], result.collection_bytes)
+            members.append(b'"ItemCollectionMetrics":' + orjson.dumps(metrics))
         return b"{" + b",".join(members) + b"}"
 
 
@@ -119,7 +135,8 @@ def common_flags(request: dict[str, Any]) -> int:
     flags = 0
     if request.get("ReturnConsumedCapacity") in CAPACITY_MODES:
         flags = data_pb2.RETURN_SIZES
-    if request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD" and "ConditionExpression" in request:
+    returned = request.get("ReturnValuesOnConditionCheckFailure")
+    if returned == "ALL_OLD" and ("ConditionExpression" in request or "Expected" in request):
         flags |= data_pb2.RETURN_OLD_ON_CONDITION_FAILURE
     return flags
 
@@ -152,6 +169,8 @@ def find_write_target(services: Services, call: Call, request: dict[str, Any], *
         expressions.check(table.key_schema.names if table is not None else ())
     if table is None:
         raise denied(call)
+    if expressions is not None:
+        expressions.check_paths(table)
     return WriteTarget(table, expressions)
 
 
@@ -169,14 +188,19 @@ def submit_write(
     """Send one write to its partition; `call` is answered when it ends."""
     partition_map = services.copy.partition_map
     assert isinstance(partition_map, PartitionMap), "a table and the map come from the same catalog"
+    table = target.table
+    if table.indexes and wants_collection_metrics(request, table):
+        flags |= data_pb2.RETURN_COLLECTION_SIZE
     operation = data_pb2.Operation(
         partition=partition_map.locate(key[:16]),
         kind=kind,
-        table_id=target.table.table_id,
+        table_id=table.table_id,
         key=key,
         item=item,
-        expressions=target.expressions.encode(request) if target.expressions is not None else b"",
+        expressions=target.expressions.encode() if target.expressions is not None else b"",
         flags=flags,
         request_id=services.write_ids.next(),
     )
-    services.port.submit(WritePending(services, call, request, operation, services.port.new_deadline_s()))
+    pending = WritePending(services, call, request, operation, services.port.new_deadline_s())
+    pending.table = table
+    services.port.submit(pending)

@@ -1,7 +1,7 @@
 """Expression parameters: which may stand together, parsed and checked once for each request.
 
-Called by the item operations. Law: the order of complaints is the service's: mixing of old and new parameters, then
-placeholders without expressions, then the expressions themselves.
+Called by the item and range operations. Law: the order of complaints is the service's: mixing of old and new
+parameters, then placeholders without expressions, then the expressions themselves.
 """
 
 from __future__ import annotations
@@ -24,9 +24,12 @@ from dynamo.expressions import (
     parse_update,
 )
 from dynamo.limits import EXPRESSION_SUBSTITUTIONS_BYTES_MAX
+from dynamo.queries.filters import check_key_paths
+from dynamo.queries.legacy import translate_attributes_to_get, translate_expected, translate_updates
 from dynamo.values import Item, canonical_item, canonical_value
+from topology.tables import TableInfo
 
-_VALUE_PARAMETERS = frozenset({"ConditionExpression", "UpdateExpression"})
+_VALUE_PARAMETERS = frozenset({"ConditionExpression", "UpdateExpression", "FilterExpression", "KeyConditionExpression"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +40,14 @@ class ParameterNames:
     legacy: tuple[str, ...]
 
     def check_combination(self, request: dict[str, Any]) -> bool:
-        """Whether there is any expression. Raises ValidationException for parameters that cannot stand together."""
+        """Whether there is any of either kind. Raises ValidationException for parameters that cannot stand together."""
         given = [name for name in self.expressions if name in request]
+        has_legacy = False
         for name in self.legacy:
             if name in request:
-                self._refuse_legacy(request, given)
+                has_legacy = True
+                if given:
+                    self._refuse_mixture(request, given)
         if "ExpressionAttributeNames" in request:
             if not given:
                 raise validation("ExpressionAttributeNames can only be specified when using expressions")
@@ -57,16 +63,18 @@ class ParameterNames:
                 )
             if not request["ExpressionAttributeValues"]:
                 raise validation("ExpressionAttributeValues must not be empty")
-        return bool(given)
+        return has_legacy or bool(given)
 
-    def _refuse_legacy(self, request: dict[str, Any], given: list[str]) -> None:
+    def _refuse_mixture(self, request: dict[str, Any], given: list[str]) -> None:
         legacy = [name for name in self.legacy if name in request]
-        if given:
+        if "KeyConditions" in legacy and "KeyConditionExpression" not in given:
+            # The service's one exception: KeyConditions may stand beside the other expressions of a Query.
+            legacy.remove("KeyConditions")
+        if legacy:
             raise validation(
                 "Can not use both expression and non-expression parameters in the same request: "
                 f"Non-expression parameters: {{{', '.join(legacy)}}} Expression parameters: {{{', '.join(given)}}}"
             )
-        raise validation(f"The legacy parameter {legacy[0]} is not supported by this version; use expressions instead")
 
 
 def canonical_values(request: dict[str, Any]) -> Item | None:
@@ -91,24 +99,60 @@ def _with_placeholder(raw: Any, error: DynamoError) -> DynamoError:
 
 
 class Expressions:
-    """The parsed expressions of one request."""
+    """The parsed expressions of one item operation, whether they came as such or as legacy parameters."""
 
-    __slots__ = ("condition", "names", "projection", "update", "values")
+    __slots__ = ("condition", "is_legacy", "names", "projection", "texts", "update", "values")
 
     def __init__(self, request: dict[str, Any], body_bytes: int) -> None:
         """`body_bytes` is the length of the request as it came. Raises ValidationException with the parsers' texts."""
         get = request.get
+        self.update: Update | None = None
+        self.condition: Condition | None = None
+        self.projection: Projection | None = None
+        # For Operation.expressions.
+        self.texts: dict[str, str] = {}
+        update, condition = get("UpdateExpression"), get("ConditionExpression")
+        projection = get("ProjectionExpression")
+        self.is_legacy = update is None and condition is None and projection is None
+        if self.is_legacy:
+            self._translate(request)
+            return
         self.names: dict[str, str] | None = get("ExpressionAttributeNames")
         self.values = canonical_values(request)
         # As JSON every value takes more than it is counted with: a smaller body need not be measured.
         if body_bytes > EXPRESSION_SUBSTITUTIONS_BYTES_MAX:
             check_substitutions_size(self.names, self.values)
-        text = get("UpdateExpression")
-        self.update: Update | None = None if text is None else parse_update(text)
-        text = get("ConditionExpression")
-        self.condition: Condition | None = None if text is None else parse_condition(text)
-        text = get("ProjectionExpression")
-        self.projection: Projection | None = None if text is None else parse_projection(text)
+        self._parse(update, condition, projection)
+
+    def _parse(self, update: str | None, condition: str | None, projection: str | None) -> None:
+        if update is not None:
+            self.update = parse_update(update)
+            self.texts["update"] = update
+        if condition is not None:
+            self.condition = parse_condition(condition)
+            self.texts["condition"] = condition
+        if projection is not None:
+            self.projection = parse_projection(projection)
+
+    def _translate(self, request: dict[str, Any]) -> None:
+        get = request.get
+        attributes = get("AttributesToGet")
+        update = translate_updates(get("AttributeUpdates"))
+        condition = translate_expected(get("Expected"), get("ConditionalOperator"))
+        projection = None if attributes is None else translate_attributes_to_get(attributes)
+        names: dict[str, str] = {}
+        values: Item = {}
+        for translated in (update, condition, projection):
+            if translated is not None:
+                names |= translated.names
+                values |= translated.values
+        self.names = names or None
+        self.values = values or None
+        self._parse(
+            None if update is None else update.text,
+            None if condition is None else condition.text,
+            None if projection is None else projection.text,
+        )
 
     def check(self, key_names: Collection[str]) -> None:
         """Placeholders, operand types, overlapping paths, key attributes. Raises ValidationException."""
@@ -119,17 +163,22 @@ class Expressions:
             names=self.names,
             values=self.values,
             key_names=key_names,
+            legacy=self.is_legacy,
         )
 
-    def encode(self, request: dict[str, Any]) -> bytes:
-        """For Operation.expressions: the texts and placeholders that the leader evaluates."""
-        encoded: dict[str, Any] = {}
-        if self.condition is not None:
-            encoded["condition"] = request["ConditionExpression"]
-        if self.update is not None:
-            encoded["update"] = request["UpdateExpression"]
+    def check_paths(self, table: TableInfo) -> None:
+        """No update or projection goes into a key attribute; raises ValidationException."""
+        for paths in (self.update, self.projection):
+            if paths is not None and not paths.flat:
+                check_key_paths(paths.paths, self.names, table.key_schema, table.indexes)
+
+    def encode(self) -> bytes:
+        """For Operation.expressions: the texts and placeholders that the leader evaluates; empty without any."""
+        encoded: dict[str, Any] = self.texts
+        if not encoded:
+            return b""
         if self.names is not None:
-            encoded["names"] = self.names
+            encoded = {**encoded, "names": self.names}
         if self.values is not None:
-            encoded["values"] = self.values
+            encoded = {**encoded, "values": self.values}
         return orjson.dumps(encoded)

@@ -10,6 +10,7 @@ from typing import Any
 from dynamo.errors import validation
 from dynamo.limits import ITEM_BYTES_MAX
 from dynamo.records import encode_record
+from dynamo.requests.index_keys import check_index_keys
 from dynamo.values import canonical_item, item_size
 from router.operations.call import Call, Services
 from router.operations.items import all_old_or_none, common_flags, find_write_target, submit_write
@@ -28,7 +29,11 @@ def put_item(services: Services, call: Call, request: dict[str, Any]) -> None:
     if size > ITEM_BYTES_MAX:
         raise validation("Item size has exceeded the maximum allowed size")
     target = find_write_target(services, call, request, has_expressions=has_expressions)
-    key = target.table.key_schema.item_key_of_item(item)
+    table = target.table
+    key = table.key_schema.item_key_of_item(item)
+    if table.indexes:
+        check_index_keys(table.indexes, item)
+        request["Key"] = table.key_schema.key_of_item(item)
     # Not needed for the answer: a queue of writes should hold each item once.
     del request["Item"]
     record = encode_record(item, size)

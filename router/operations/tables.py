@@ -46,10 +46,14 @@ def denied(call: Call, error: DynamoError | None = None) -> Exception:
     return NeedsCatalog()
 
 
-def find_any(services: Services, call: Call, given: str) -> TableInfo:
-    """The table in any state, for the control plane. Raises ResourceNotFoundException (or NeedsCatalog before that)."""
+def find_any(services: Services, call: Call, given: str, not_found: DynamoError | None = None) -> TableInfo:
+    """The table in any state, for the control plane.
+
+    Raises ResourceNotFoundException, or `not_found` in its place (and NeedsCatalog before either).
+    """
     region, name = split_table_name(given, call.region)
     table = services.copy.tables.find(region, name)
     if table is None:
-        raise denied(call, resource_not_found(f"Requested resource not found: Table: {name} not found"))
+        error = not_found or resource_not_found(f"Requested resource not found: Table: {name} not found")
+        raise denied(call, error)
     return table

@@ -32,5 +32,6 @@ def update_item(services: Services, call: Call, request: dict[str, Any]) -> None
     flags = _RETURN_FLAGS[request.get("ReturnValues", "NONE")] | common_flags(request)
     target = find_write_target(services, call, request, has_expressions=has_expressions)
     key = target.table.key_schema.item_key_of_key(key_attributes)
+    request["Key"] = key_attributes
     item = encode_item(key_attributes)
     submit_write(services, call, request, target, kind=data_pb2.UPDATE, key=key, item=item, flags=flags)

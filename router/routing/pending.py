@@ -10,7 +10,9 @@ from enum import Enum, auto
 
 from wire import data_pb2 as pb
 
-READ_KINDS = frozenset({pb.GET_STRONG, pb.GET_EVENTUAL, pb.CATALOG_READ})
+READ_KINDS = frozenset({pb.GET_STRONG, pb.GET_EVENTUAL, pb.RANGE_STRONG, pb.RANGE_EVENTUAL, pb.CATALOG_READ})
+# Any replica may serve these.
+EVENTUAL_KINDS = frozenset({pb.GET_EVENTUAL, pb.RANGE_EVENTUAL})
 
 
 class Failure(Enum):
@@ -32,6 +34,7 @@ class Pending:
         "bytes",
         "deadline_s",
         "done",
+        "is_eventual",
         "is_read",
         "node",
         "operation",
@@ -44,7 +47,9 @@ class Pending:
     def __init__(self, operation: pb.Operation, deadline_s: float) -> None:
         self.operation = operation
         self.deadline_s = deadline_s
-        self.is_read = operation.kind in READ_KINDS
+        kind = operation.kind
+        self.is_read = kind in READ_KINDS
+        self.is_eventual = kind in EVENTUAL_KINDS
         self.done = False
         # The node whose stream has it now ("" while it waits here), and whether writing it there has begun.
         self.node = ""

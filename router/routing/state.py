@@ -16,7 +16,7 @@ from router.routing.partition_map import CATALOG_PARTITION, PartitionMap, read_o
 from router.routing.pending import Failure, Pending
 from wire import data_pb2 as pb
 
-_FINAL = frozenset({pb.OK, pb.CONDITION_FAILED, pb.VALIDATION_FAILED, pb.TABLE_GONE})
+_FINAL = frozenset({pb.OK, pb.CONDITION_FAILED, pb.VALIDATION_FAILED, pb.TABLE_GONE, pb.COLLECTION_TOO_LARGE})
 
 
 class Streams(Protocol):
@@ -136,7 +136,7 @@ class RoutingState:
         pending.overloaded = status == pb.OVERLOADED
         if status in (pb.NOT_LEADER, pb.WRONG_PARTITION):
             self._not_leader(node_id, pending, result.leader, now_s)
-        elif pending.operation.kind == pb.GET_EVENTUAL:
+        elif pending.is_eventual:
             self._next_replica(node_id, pending, now_s)
         else:
             self._delay(pending, now_s)
@@ -197,7 +197,7 @@ class RoutingState:
         route = self._routes.get(operation.partition)
         if route is None:
             route = self._route(operation.partition)
-        if operation.kind == pb.GET_EVENTUAL:
+        if pending.is_eventual:
             for node_id in route.reads:
                 if node_id in self._outstanding and node_id not in pending.tried:
                     self._send(node_id, pending, now_s, first=first)
@@ -280,9 +280,7 @@ class RoutingState:
         moved = [
             pending
             for pending in outstanding.values()
-            if pending.is_read
-            and pending.operation.partition == partition
-            and pending.operation.kind != pb.GET_EVENTUAL
+            if pending.is_read and pending.operation.partition == partition and not pending.is_eventual
         ]
         for pending in moved:
             del outstanding[pending.operation.id]
@@ -296,12 +294,15 @@ class RoutingState:
         With no other replica left they stay: the answer may still come before the deadline.
         """
         latest_s = now_s - limits.EVENTUAL_READ_MS_MAX / 1000
+        latest_page_s = now_s - limits.EVENTUAL_PAGE_MS_MAX / 1000
         late = []
         for outstanding in self._outstanding.values():
             for pending in outstanding.values():
                 if pending.placed_at_s > latest_s:
                     break  # in the order in which they were given to the stream
-                if pending.operation.kind == pb.GET_EVENTUAL:
+                if not pending.is_eventual:
+                    continue
+                if pending.operation.kind == pb.GET_EVENTUAL or pending.placed_at_s <= latest_page_s:
                     late.append(pending)
         for pending in late:
             node_id = pending.node
@@ -329,7 +330,7 @@ class RoutingState:
 
     def _learn(self, node_id: str, pending: Pending, now_s: float) -> None:
         """A node that was only probed has served a leader's operation."""
-        if pending.operation.kind == pb.GET_EVENTUAL:
+        if pending.is_eventual:
             return
         route = self._route(pending.operation.partition)
         if not route.leader:

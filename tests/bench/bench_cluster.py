@@ -154,14 +154,17 @@ class Client:
         finally:
             connection.close()
 
-    def create_table(self) -> bool:
-        """Make the table and wait until it is ACTIVE; False when it is there already."""
+    def create_table(self, table: str) -> bool:
+        """Make TABLE or QUERY_TABLE and wait until it is ACTIVE; False when it is there already."""
+        key = {"pk": "S"} if table == TABLE else {"pk": "S", "sk": "N"}
         status, answer = self.call(
             "CreateTable",
             {
-                "TableName": TABLE,
-                "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
-                "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+                "TableName": table,
+                "AttributeDefinitions": [{"AttributeName": name, "AttributeType": key[name]} for name in key],
+                "KeySchema": [
+                    {"AttributeName": name, "KeyType": role} for name, role in zip(key, ("HASH", "RANGE"), strict=False)
+                ],
                 "BillingMode": "PAY_PER_REQUEST",
             },
         )
@@ -169,17 +172,17 @@ class Client:
         if not made and "ResourceInUseException" not in str(answer.get("__type")):
             raise CommandError(f"CreateTable was answered {status}: {answer}")
         deadline = SystemClock.monotonic() + TABLE_TIMEOUT_S
-        while self.call("DescribeTable", {"TableName": TABLE})[1].get("Table", {}).get("TableStatus") != "ACTIVE":
+        while self.call("DescribeTable", {"TableName": table})[1].get("Table", {}).get("TableStatus") != "ACTIVE":
             if SystemClock.monotonic() > deadline:
-                raise CommandError(f"table {TABLE} was not ACTIVE within {TABLE_TIMEOUT_S:g} s")
+                raise CommandError(f"table {table} was not ACTIVE within {TABLE_TIMEOUT_S:g} s")
             wait_for_end([], LOOK_INTERVAL_S, self._stops.wake)
             if self._stops.take():
                 raise InterruptedByUser
         return made
 
-    def delete_table(self) -> None:
+    def delete_table(self, table: str) -> None:
         """Remove what `create_table` made."""
-        self.call("DeleteTable", {"TableName": TABLE})
+        self.call("DeleteTable", {"TableName": table})
 
     def read(self, key: str) -> dict[str, Any]:
         """One item, strongly."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 import psutil
-from bench_requests import OPERATIONS, Operation, bodies, headers
+from bench_requests import Operation, bodies, headers
 
 from runtime.clock import SystemClock
 from tools.errors import CommandError, InterruptedByUser
@@ -257,6 +257,6 @@ def read_wrk(output: str, load: Load, cpu_percent: Mapping[str, float | None]) -
     )
 
 
-def fill_load(host: str, port: int, keys: int, connections: int, seconds: float) -> Load:
-    """The load that writes every item once."""
-    return Load(host, port, OPERATIONS["put"], connections, keys, seconds)
+def fill_load(host: str, port: int, operation: Operation, keys: int, connections: int, seconds: float) -> Load:
+    """The load that writes every item of the operation's table once."""
+    return Load(host, port, operation, connections, keys, seconds)

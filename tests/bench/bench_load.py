@@ -19,7 +19,7 @@ from random import Random
 from typing import cast
 
 import uvloop
-from bench_requests import OPERATIONS, wire_requests
+from bench_requests import SENDABLE, wire_requests
 
 from runtime.clock import SystemClock
 
@@ -184,9 +184,9 @@ async def _keep(run: Run, host: str, port: int, first: Connection) -> None:
 async def load(options: argparse.Namespace) -> dict[str, object]:
     """One run; the result as JSON values."""
     loop = asyncio.get_running_loop()
-    requests = wire_requests(OPERATIONS[options.operation], options.keys, options.host)
+    requests = wire_requests(SENDABLE[options.operation], options.keys, options.host)
     seconds = float("inf") if options.each_once else options.seconds
-    run = Run(requests, seconds, options.keys if options.each_once else 0, SystemClock.monotonic)
+    run = Run(requests, seconds, len(requests) if options.each_once else 0, SystemClock.monotonic)
     connections: list[Connection] = []
     async with asyncio.timeout(CONNECT_TIMEOUT_S):
         for _ in range(options.connections):
@@ -236,7 +236,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--operation", choices=OPERATIONS, required=True)
+    parser.add_argument("--operation", choices=SENDABLE, required=True)
     parser.add_argument("--connections", type=int, required=True)
     parser.add_argument("--keys", type=int, required=True)
     parser.add_argument("--seconds", type=float, required=True)

@@ -1,7 +1,7 @@
 """The requests of the benchmark as bytes on the wire. Pure.
 
-Used by bench_load (the load generator) and by run.py for the table and its check. Law: the same arguments give the same
-bytes, so that two runs send the same load; all requests are built before the clock starts.
+Used by bench_load (the load generator) and by run.py for the tables and their checks. Law: the same arguments give the
+same bytes, so that two runs send the same load; all requests are built before the clock starts.
 """
 
 from __future__ import annotations
@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 TABLE = "bench"
+# The table with a sort key, for Query and Scan: this many items under each partition key, of about 100 bytes each.
+QUERY_TABLE = "bench_query"
+ITEMS_OF_A_QUERY = 100
+QUERY_VALUE_CHARACTERS = 70
 REGION = "us-east-1"
 VALUE_CHARACTERS = 100
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -30,6 +34,7 @@ class Operation:
     name: str  # on the command line
     title: str  # in the table
     target: str  # the API's action
+    table: str = TABLE
 
 
 OPERATIONS = {
@@ -38,8 +43,13 @@ OPERATIONS = {
         Operation("put", "PutItem", "PutItem"),
         Operation("strong", "strong GetItem", "GetItem"),
         Operation("eventual", "eventual GetItem", "GetItem"),
+        Operation("query", "Query 100 items", "Query", QUERY_TABLE),
+        Operation("scan", "Scan segment", "Scan", QUERY_TABLE),
     )
 }
+# Loads QUERY_TABLE; not among what is measured.
+QUERY_FILL = Operation("query-fill", "PutItem", "PutItem", QUERY_TABLE)
+SENDABLE = OPERATIONS | {QUERY_FILL.name: QUERY_FILL}
 
 
 def key_name(number: int) -> str:
@@ -47,14 +57,51 @@ def key_name(number: int) -> str:
     return f"key-{number:08d}"
 
 
-def values(count: int) -> list[str]:
-    """One text of VALUE_CHARACTERS for each item. Random: what compresses to nothing would flatter the store."""
+def values(count: int, characters: int = VALUE_CHARACTERS) -> list[str]:
+    """One text for each item. Random: what compresses to nothing would flatter the store."""
     source = random.Random(1)
-    return ["".join(source.choices(_ALPHABET, k=VALUE_CHARACTERS)) for _ in range(count)]
+    return ["".join(source.choices(_ALPHABET, k=characters)) for _ in range(count)]
+
+
+def partition_keys(count: int) -> int:
+    """How many partition keys QUERY_TABLE has when the bench is asked for `count` items; at least one."""
+    return max(1, count // ITEMS_OF_A_QUERY)
+
+
+def query_items(count: int) -> list[dict[str, Any]]:
+    """The items of QUERY_TABLE: ITEMS_OF_A_QUERY for each partition key."""
+    texts = values(partition_keys(count) * ITEMS_OF_A_QUERY, QUERY_VALUE_CHARACTERS)
+    return [
+        {
+            "pk": {"S": key_name(number // ITEMS_OF_A_QUERY)},
+            "sk": {"N": str(number % ITEMS_OF_A_QUERY)},
+            "value": {"S": text},
+        }
+        for number, text in enumerate(texts)
+    ]
+
+
+def _range_bodies(operation: Operation, count: int) -> list[dict[str, Any]]:
+    """A Query of each partition key, or a Scan of each of as many segments."""
+    keys = partition_keys(count)
+    if operation.target == "Scan":
+        return [{"TableName": QUERY_TABLE, "Segment": number, "TotalSegments": keys} for number in range(keys)]
+    return [
+        {
+            "TableName": QUERY_TABLE,
+            "KeyConditionExpression": "pk = :pk",
+            "ExpressionAttributeValues": {":pk": {"S": key_name(number)}},
+        }
+        for number in range(keys)
+    ]
 
 
 def bodies(operation: Operation, count: int) -> list[dict[str, Any]]:
-    """The request of each of `count` items."""
+    """The requests for `count` items: one for each, of Query and Scan one for each partition key."""
+    if operation.target in ("Query", "Scan"):
+        return _range_bodies(operation, count)
+    if operation.table == QUERY_TABLE:
+        return [{"TableName": QUERY_TABLE, "Item": item} for item in query_items(count)]
     if operation.target == "PutItem":
         return [
             {"TableName": TABLE, "Item": {"pk": {"S": key_name(number)}, "value": {"S": text}}}
@@ -75,7 +122,7 @@ def headers(target: str) -> dict[str, str]:
 
 
 def wire_requests(operation: Operation, count: int, host: str) -> list[bytes]:
-    """`count` whole HTTP requests, ready to be written."""
+    """The requests for `count` items as whole HTTP requests, ready to be written."""
     head = "".join(f"{name}: {value}\r\n" for name, value in headers(operation.target).items())
     encoded = []
     for body in bodies(operation, count):

@@ -1,9 +1,9 @@
 """`make bench`: how fast is a three-node cluster on this machine, over HTTP, as a client sees it.
 
 Run by people (`make bench`, ARGS="--seconds 5") and by tests. Starts a cluster of its own, loads items, then puts
-PutItem, strong and eventual GetItem on it with 1, 16, 64 and 256 keep-alive connections, one request under way on each,
-and prints a line as soon as it is measured. Law: what is printed was measured in this run; errors are counted, never
-averaged in.
+PutItem, strong and eventual GetItem, Query of 100 items and Scan of a segment of about as many on it with 1, 16, 64 and
+256 keep-alive connections, one request under way on each, and prints a line as soon as it is measured. Law: what is
+printed was measured in this run; errors are counted, never averaged in.
 
 Exit status: 0 when no operation failed, 1 otherwise or when interrupted, 2 for wrong arguments.
 """
@@ -18,14 +18,26 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from bench_cluster import Client, Target, endpoint_target, own_cluster
 from bench_generators import CpuMeter, Generator, Load, Measured, OwnGenerator, WrkGenerator, fill_load
-from bench_requests import OPERATIONS, VALUE_CHARACTERS, key_name, values
+from bench_requests import (
+    ITEMS_OF_A_QUERY,
+    OPERATIONS,
+    QUERY_FILL,
+    QUERY_TABLE,
+    TABLE,
+    VALUE_CHARACTERS,
+    Operation,
+    bodies,
+    key_name,
+    query_items,
+    values,
+)
 
 from tools.errors import EXIT_FAILED, EXIT_USAGE, CommandError, InterruptedByUser
 from tools.signals import StopRequests
@@ -114,28 +126,57 @@ class Bench:
         self.results: list[Measured] = []
 
     @contextmanager
-    def table(self) -> Iterator[None]:
-        """The table with all items in it; what was not there before is removed again."""
-        made = self._client.create_table()
+    def tables(self) -> Iterator[None]:
+        """The tables the operations need with all items in them; what was not there before is removed again."""
+        needed = {OPERATIONS[name].table for name in self._options.operations}
+        with ExitStack() as made:
+            for table, fill in ((TABLE, self._fill), (QUERY_TABLE, self._fill_query)):
+                if table in needed:
+                    made.enter_context(self._table(table))
+                    fill()
+            yield
+
+    @contextmanager
+    def _table(self, table: str) -> Iterator[None]:
+        made = self._client.create_table(table)
         try:
-            self._fill()
             yield
         finally:
             if made and "endpoint" in self._target.environment:
-                self._client.delete_table()
+                self._client.delete_table(table)
 
     def _fill(self) -> None:
         count = self._options.items
-        load = fill_load(self._target.host, self._target.port, count, FILL_CONNECTIONS, FILL_TIMEOUT_S)
-        filled = OwnGenerator().fill(load, self._meter, self._stops)
-        if filled.errors or filled.operations != count:
-            raise CommandError(f"{filled.operations} of {count} items loaded: {filled.first_error}")
+        rate = self._load(OPERATIONS["put"], count)
         last = count - 1
         item = self._client.read(key_name(last))
         # Answers 2xx that are wrong would make fine numbers.
         if item != {"pk": {"S": key_name(last)}, "value": {"S": values(count)[last]}}:
             raise CommandError(f"a strong read of {key_name(last)} gave {item}")
-        say(f"{count:,} items of {VALUE_CHARACTERS} bytes loaded at {filled.operations_per_s:,.0f}/s")
+        say(f"{count:,} items of {VALUE_CHARACTERS} bytes loaded at {rate:,.0f}/s")
+
+    def _fill_query(self) -> None:
+        items = query_items(self._options.items)
+        rate = self._load(QUERY_FILL, len(items))
+        last = bodies(OPERATIONS["query"], self._options.items)[-1] | {"ConsistentRead": True}
+        found = self._client.call("Query", last)[1].get("Items")
+        if found != items[-ITEMS_OF_A_QUERY:]:
+            raise CommandError(f"a strong Query of the last partition key gave {str(found)[:500]}")
+        counts = [
+            self._client.call("Scan", segment | {"ConsistentRead": True})[1].get("Count", 0)
+            for segment in bodies(OPERATIONS["scan"], self._options.items)
+        ]
+        if sum(counts) != len(items):
+            raise CommandError(f"strong Scans of all {len(counts)} segments gave {sum(counts)} of {len(items)} items")
+        say(f"{len(items):,} items for Query and Scan loaded at {rate:,.0f}/s")
+
+    def _load(self, fill: Operation, count: int) -> float:
+        """Write every item of a table once; items a second."""
+        load = fill_load(self._target.host, self._target.port, fill, count, FILL_CONNECTIONS, FILL_TIMEOUT_S)
+        filled = OwnGenerator().fill(load, self._meter, self._stops)
+        if filled.errors or filled.operations != count:
+            raise CommandError(f"{filled.operations} of {count} items loaded: {filled.first_error}")
+        return filled.operations_per_s
 
     def measure(self) -> None:
         """Every operation with every number of connections."""
@@ -185,7 +226,7 @@ def bench(options: argparse.Namespace, target: Target, stops: StopRequests) -> i
         say("warning: the data lies in memory, where a sync costs nothing; --folder DIR on a disk measures it")
     run = Bench(options, target, generator, stops)
     try:
-        with run.table():
+        with run.tables():
             run.measure()
     finally:
         if options.json is not None:

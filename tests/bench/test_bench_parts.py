@@ -11,11 +11,21 @@ import pytest
 from bench_cluster import endpoint_target
 from bench_generators import Load, Measured, read_wrk, wrk_file
 from bench_load import content_length, percentile
-from bench_requests import OPERATIONS, VALUE_CHARACTERS, headers, wire_requests
+from bench_requests import (
+    ITEMS_OF_A_QUERY,
+    OPERATIONS,
+    QUERY_FILL,
+    QUERY_TABLE,
+    VALUE_CHARACTERS,
+    bodies,
+    headers,
+    query_items,
+    wire_requests,
+)
 from run import heading, parse, row
 
 from dynamo.keys import KeyAttribute, KeySchema
-from dynamo.values import canonical_item
+from dynamo.values import canonical_item, item_size
 from tools.errors import CommandError
 
 pytestmark = pytest.mark.unit
@@ -60,16 +70,33 @@ def test_an_answer_without_content_length_is_refused() -> None:
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_requests_name_their_operation_and_are_whole(name: str) -> None:
     operation = OPERATIONS[name]
-    requests = wire_requests(operation, 20, "example")
-    assert len(set(requests)) == 20
+    requests = wire_requests(operation, 2000, "example")
+    assert len(set(requests)) == len(requests) == (20 if operation.table == QUERY_TABLE else 2000)
     for request in requests:
         head, _, body = request.partition(b"\r\n\r\n")
         assert content_length(head) == len(body)
         assert f"DynamoDB_20120810.{operation.target}".encode() in head
         parsed = json.loads(body)
         assert parsed.get("ConsistentRead") == (True if name == "strong" else None)
+        assert parsed["TableName"] == operation.table
         if name == "put":
             assert len(parsed["Item"]["value"]["S"]) == VALUE_CHARACTERS
+
+
+@pytest.mark.parametrize(
+    ("items", "keys"), [(1, 1), (199, 1), (10_000, 100)], ids=["at least one", "whole keys only", "the default"]
+)
+def test_a_query_finds_one_hundred_items_of_about_one_hundred_bytes(items: int, keys: int) -> None:
+    found = query_items(items)
+    queries, segments = (bodies(OPERATIONS[name], items) for name in ("query", "scan"))
+    for number, query in enumerate(queries):
+        its_items = found[number * ITEMS_OF_A_QUERY : (number + 1) * ITEMS_OF_A_QUERY]
+        assert {item["pk"]["S"] for item in its_items} == {query["ExpressionAttributeValues"][":pk"]["S"]}
+        assert [item["sk"]["N"] for item in its_items] == [str(position) for position in range(ITEMS_OF_A_QUERY)]
+    assert [(one["Segment"], one["TotalSegments"]) for one in segments] == [(number, keys) for number in range(keys)]
+    assert (len(queries), len(found)) == (keys, keys * ITEMS_OF_A_QUERY)
+    assert {90 <= item_size(item) <= 110 for item in found} == {True}
+    assert [body["Item"] for body in bodies(QUERY_FILL, items)] == found
 
 
 def test_wrk_is_given_the_same_bodies() -> None:
@@ -114,7 +141,7 @@ def test_what_is_no_endpoint_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--connections", "0"], ["--connections", "1,,2"], ["--operations", "scan"], ["--seconds", "0"]],
+    [["--connections", "0"], ["--connections", "1,,2"], ["--operations", "get"], ["--seconds", "0"]],
     ids=" ".join,
 )
 def test_wrong_arguments_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,12 +19,13 @@ import pytest
 
 from harness.cluster import LocalCluster
 from harness.http import ConnectionLost, HttpConnection, request_bytes
+from router.operations.registry import OPERATIONS
 
 pytestmark = pytest.mark.cluster
 
 BODY_BYTES_MAX = 16 * 1024 * 1024
 KEY = {"pk": {"S": "a"}}
-BUILT = {"CreateTable", "DeleteItem", "DeleteTable", "DescribeTable", "GetItem", "ListTables", "PutItem", "UpdateItem"}
+FUZZED = {"DeleteItem", "DescribeTable", "GetItem", "ListTables", "PutItem", "UpdateItem"}
 
 
 @pytest.fixture
@@ -61,8 +62,8 @@ def test_error_types_carry_their_name_space(http: HttpConnection) -> None:
 
 
 def test_operations_not_built_yet_say_so_by_name(http: HttpConnection) -> None:
-    unbuilt = sorted(_operation_names() - BUILT)
-    assert len(unbuilt) > 40
+    unbuilt = sorted(_operation_names() - OPERATIONS.keys())
+    assert len(unbuilt) > 10
     for name in unbuilt:
         answer = http.call(name, {})
         assert (answer.status, answer.error[0]) == (400, "UnknownOperationException"), name
@@ -214,7 +215,7 @@ class Fuzz:
         return " ".join(self._random.choice(words) for _ in range(self._random.randrange(12)))
 
     def request(self) -> tuple[str, bytes]:
-        name = self._random.choice(sorted(BUILT - {"CreateTable", "DeleteTable"}) + ["PutItem", "UpdateItem"] * 2)
+        name = self._random.choice(sorted(FUZZED) + ["PutItem", "UpdateItem"] * 2)
         table = self._table if self._random.random() < 0.8 else self._random.choice([self.text(), self.junk()])
         request: dict[str, Any] = {"TableName": table}
         if name == "ListTables":

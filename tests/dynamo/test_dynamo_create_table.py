@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dynamo.errors import DynamoError
+from dynamo.indexes import IndexKind
 from dynamo.keys import KeyAttribute, KeySchema
 from dynamo.requests import parse_create_table, validator_for
 
@@ -55,13 +56,14 @@ def test_a_table_with_a_partition_key() -> None:
     assert request.settings == {"BillingMode": "PAY_PER_REQUEST"}
 
 
-def test_a_table_with_everything_this_version_keeps() -> None:
+def test_a_table_with_every_setting_there_is() -> None:
     settings = {
         "BillingMode": "PROVISIONED",
         "ProvisionedThroughput": THROUGHPUT,
         "Tags": [{"Key": "team", "Value": ""}],
         "TableClass": "STANDARD_INFREQUENT_ACCESS",
-        "DeletionProtectionEnabled": False,
+        "DeletionProtectionEnabled": True,
+        "WarmThroughput": {"ReadUnitsPerSecond": 5},
     }
     request = parse(
         body(
@@ -171,26 +173,271 @@ def test_refused_as_the_service_refuses(changes: dict[str, Any], message: str) -
     assert refusal(body(**changes)) == message
 
 
-INDEX = {
-    "IndexName": "by_year",
-    "KeySchema": schema(("artist", "HASH"), ("year", "RANGE")),
-    "Projection": {"ProjectionType": "ALL"},
-}
-WITH_YEAR = {"AttributeDefinitions": definitions(("artist", "S"), ("year", "N"))}
+def index(name: str, *keys: tuple[str, str], **members: Any) -> dict[str, Any]:
+    return {"IndexName": name, "KeySchema": schema(*keys), "Projection": {"ProjectionType": "ALL"}, **members}
+
+
+def indexed(
+    *, local: list[dict[str, Any]] | None = None, wide: list[dict[str, Any]] | None = None, **changes: Any
+) -> dict[str, Any]:
+    """A table of a and b with indexes; c and d are defined when an index has them as keys."""
+    used = {element["AttributeName"] for one in [*(local or []), *(wide or [])] for element in one["KeySchema"]}
+    members = {
+        "AttributeDefinitions": definitions(*((name, "S") for name in sorted({"a", "b"} | used))),
+        "KeySchema": schema(("a", "HASH"), ("b", "RANGE")),
+        "LocalSecondaryIndexes": local,
+        "GlobalSecondaryIndexes": wide,
+        **changes,
+    }
+    return body(**members)
+
+
+def indexed_once(place: str, **members: Any) -> dict[str, Any]:
+    """A table with one index with its own keys."""
+    indexes = [index("abc", A, B, **members)]
+    return indexed(local=indexes) if place == "local" else indexed(wide=indexes)
+
+
+A, B, C, D = ("a", "HASH"), ("b", "RANGE"), ("c", "RANGE"), ("d", "RANGE")
+LOCAL, WIDE = index("local", A, C), index("wide", ("c", "HASH"), ("b", "RANGE"))
+
+
+def test_indexes_are_taken_apart() -> None:
+    included = {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["z", "c"]}
+    local = index("local", A, C, Projection=included)
+    wide = index("wide", ("c", "HASH"), ("a", "HASH"), B, D, OnDemandThroughput={"MaxReadRequestUnits": 3})
+    request = parse(indexed(local=[local], wide=[wide]))
+    first, second = request.indexes
+    assert (first.name, first.kind, first.projection, first.included) == (
+        "local",
+        IndexKind.LOCAL,
+        "INCLUDE",
+        ("c", "z"),
+    )
+    assert (first.partition, first.sort) == ((KeyAttribute("a", "S"),), (KeyAttribute("c", "S"),))
+    assert first.settings == {"Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["c", "z"]}}
+    assert [attribute.name for attribute in second.partition] == ["c", "a"]
+    assert [attribute.name for attribute in second.sort] == ["b", "d"]
+    assert (second.kind, second.projection, second.included) == (IndexKind.GLOBAL, "ALL", ())
+    assert second.settings == {
+        "Projection": {"ProjectionType": "ALL"},
+        "OnDemandThroughput": {"MaxReadRequestUnits": 3},
+    }
+
+
+def test_an_index_may_have_four_attributes_of_each_role() -> None:
+    keys = [(f"h{number}", "HASH") for number in range(4)] + [(f"r{number}", "RANGE") for number in range(4)]
+    (found,) = parse(indexed(wide=[index("wide", *keys)])).indexes
+    assert (len(found.partition), len(found.sort)) == (4, 4)
+
+
+FIRST = "Invalid KeySchema: The first KeySchemaElement is not a HASH key type"
+SECOND = "Invalid KeySchema: The second KeySchemaElement is not a RANGE key type"
+SAME = "Both the Hash Key and the Range Key element in the KeySchema have the same name"
+NO_TYPE = INVALID + "Unknown ProjectionType: null"
+
+
+def undefined(*names: str) -> str:
+    keys = ", ".join(names)
+    return (
+        f"{INVALID}Some index key attributes are not defined in AttributeDefinitions. "
+        f"Keys: [{keys}], AttributeDefinitions: [a, b]"
+    )
+
+
+def many(count: int, *keys: tuple[str, str]) -> list[dict[str, Any]]:
+    return [index(f"index-{number}", *keys) for number in range(count)]
+
+
+def projected(kind: str | None, *names: str) -> dict[str, Any]:
+    projection: dict[str, Any] = {} if kind is None else {"ProjectionType": kind}
+    return {"Projection": projection | ({"NonKeyAttributes": [*names]} if names else {})}
+
+
+ONLY_AB: dict[str, Any] = {"AttributeDefinitions": definitions(("a", "S"), ("b", "S"))}
+PAID: dict[str, Any] = {"BillingMode": "PROVISIONED", "ProvisionedThroughput": THROUGHPUT}
+
+
+@pytest.mark.parametrize(
+    ("request_body", "message"),
+    [
+        pytest.param(indexed(local=[]), INVALID + "List of LocalSecondaryIndexes is empty", id="no local index"),
+        pytest.param(indexed(wide=[]), INVALID + "List of GlobalSecondaryIndexes is empty", id="no global index"),
+        pytest.param(
+            indexed(local=[index("abc", C)], KeySchema=schema(A), **ONLY_AB),
+            INVALID
+            + "Table KeySchema does not have a range key, which is required when specifying a LocalSecondaryIndex",
+            id="local: a table without a range key",
+        ),
+        pytest.param(
+            indexed(local=[index("abc", C, D), index("abc", ("e", "RANGE"))], **ONLY_AB),
+            undefined("c", "d"),
+            id="local: undefined keys",
+        ),
+        pytest.param(indexed(local=[index("abc", ("a", "RANGE"))]), FIRST, id="local: no hash key"),
+        pytest.param(indexed(local=[index("abc", A, A)]), SAME, id="local: one attribute twice"),
+        pytest.param(indexed(local=[index("abc", A, ("b", "HASH"))]), SECOND, id="local: two hash keys"),
+        pytest.param(
+            indexed(local=[index("abc", ("b", "HASH"))]),
+            INVALID + "Index KeySchema does not have a range key for index: abc",
+            id="local: no range key",
+        ),
+        pytest.param(
+            indexed(local=[index("abc", ("b", "HASH"), ("a", "RANGE"))]),
+            INVALID + "Index KeySchema does not have the same leading hash key as table KeySchema for index: abc. "
+            "index hash key: b, table hash key: a",
+            id="local: another hash key",
+        ),
+        pytest.param(indexed(wide=[index("abc", C)], **ONLY_AB), undefined("c"), id="global: undefined key"),
+        pytest.param(indexed(wide=[index("abc", ("a", "RANGE"))]), FIRST, id="global: no hash key"),
+        pytest.param(indexed(wide=[index("abc", A, A)]), SAME, id="global: one attribute twice"),
+        pytest.param(
+            indexed(wide=[index("abc", A, C, C)]),
+            "The KeySchema contains multiple key attributes with the same name",
+            id="global: one of three attributes twice",
+        ),
+        pytest.param(
+            indexed(wide=[index("abc", A, C, ("b", "HASH"))]),
+            INVALID + "All HASH key attributes must precede RANGE key attributes in the KeySchema",
+            id="global: hash after range",
+        ),
+        pytest.param(
+            indexed(wide=[index("abc", *((f"h{number}", "HASH") for number in range(5)))]),
+            INVALID + "The KeySchema exceeds the maximum allowed number of HASH key attributes",
+            id="global: five hash keys",
+        ),
+        pytest.param(
+            indexed(wide=[index("abc", A, *((f"r{number}", "RANGE") for number in range(5)))]),
+            INVALID + "The KeySchema exceeds the maximum allowed number of RANGE key attributes",
+            id="global: five range keys",
+        ),
+        pytest.param(
+            indexed(
+                wide=[index("abc", A, **projected(None))],
+                AttributeDefinitions=definitions(("a", "S"), ("b", "S"), ("x", "S")),
+            ),
+            INVALID + "Some AttributeDefinitions are not used. AttributeDefinitions: [a, b, x], keys used: [a, b]",
+            id="an unused definition comes before projections",
+        ),
+        pytest.param(
+            body(AttributeDefinitions=definitions(("artist", "S"), ("artist", "N"))),
+            "Attribute Name is duplicated: artist",
+            id="a definition twice",
+        ),
+        *(
+            pytest.param(indexed_once(place, **projection), message, id=f"{place}: {what}")
+            for place in ("local", "global")
+            for projection, message, what in (
+                (projected(None), NO_TYPE, "no projection type"),
+                (projected(None, "x"), NO_TYPE, "only projected attributes"),
+                (
+                    projected("ALL", "x"),
+                    INVALID + "ProjectionType is ALL, but NonKeyAttributes is specified",
+                    "all and more",
+                ),
+                (
+                    projected("KEYS_ONLY", "x"),
+                    INVALID + "ProjectionType is KEYS_ONLY, but NonKeyAttributes is specified",
+                    "keys and more",
+                ),
+                (
+                    projected("INCLUDE"),
+                    INVALID + "ProjectionType is INCLUDE, but NonKeyAttributes is not specified",
+                    "include nothing",
+                ),
+                (
+                    projected("INCLUDE", "x", "y", "x"),
+                    INVALID + "Duplicate element in NonKeyAttributes: x",
+                    "include twice",
+                ),
+            )
+        ),
+        pytest.param(
+            indexed(wide=[index("abc", A, ProvisionedThroughput=THROUGHPUT)]),
+            INVALID
+            + "ProvisionedThroughput should not be specified for index: abc when BillingMode is PAY_PER_REQUEST",
+            id="global: units in an on-demand table",
+        ),
+        pytest.param(
+            indexed(wide=[index("abc", A)], **PAID),
+            INVALID + "ProvisionedThroughput is not specified for index: abc",
+            id="global: no units in a provisioned table",
+        ),
+        pytest.param(
+            indexed(wide=[index("abc", A, OnDemandThroughput={"MaxReadRequestUnits": 0})]),
+            INVALID + "Requested MaxReadRequestUnits for OnDemandThroughput for index : abc is outside of valid range",
+            id="global: on-demand limit of nothing",
+        ),
+        pytest.param(
+            indexed(wide=[index("abc", A, WarmThroughput={"ReadUnitsPerSecond": 11999})]),
+            INVALID
+            + "Requested ReadUnitsPerSecond for WarmThroughput for index abc is lower than initial throughput for "
+            "OnDemand",
+            id="global: cooler than on demand",
+        ),
+        pytest.param(
+            body(OnDemandThroughput={"MaxWriteRequestUnits": 1}, **PAID),
+            INVALID + "MaxWriteRequestUnits for OnDemandThroughput cannot be specified when the table BillingMode is "
+            "PROVISIONED",
+            id="on-demand limit of a provisioned table",
+        ),
+        pytest.param(
+            body(WarmThroughput={"WriteUnitsPerSecond": 4}, **PAID),
+            INVALID + "Requested WriteUnitsPerSecond for WarmThroughput for table is lower than WriteCapacityUnits of "
+            "ProvisionedThroughput",
+            id="cooler than provisioned",
+        ),
+        pytest.param(
+            indexed(local=[index("abc", A, B)], wide=[index("abc", A, B)]),
+            INVALID + "Duplicate index name: abc",
+            id="one name twice",
+        ),
+        pytest.param(
+            indexed(local=many(6, A, B)),
+            INVALID + "Number of LocalSecondaryIndexes exceeds per-table limit of 5",
+            id="six local indexes",
+        ),
+        pytest.param(
+            indexed(wide=many(21, A, B)),
+            INVALID + "GlobalSecondaryIndex count exceeds the per-table limit of 20",
+            id="twenty-one global indexes",
+        ),
+        pytest.param(
+            body(StreamSpecification={"StreamEnabled": False, "StreamViewType": "NEW_IMAGE"}),
+            INVALID + "Table is being created with a stream disabled, UpdateViewType should not be specified",
+            id="a view of a stream that is not there",
+        ),
+    ],
+)
+def test_indexes_are_refused_as_the_service_refuses(request_body: dict[str, Any], message: str) -> None:
+    assert refusal(request_body) == message
+
+
+def test_projected_attributes_are_limited_over_all_indexes() -> None:
+    def wide(counts: list[int]) -> dict[str, Any]:
+        return indexed(
+            wide=[
+                index(f"index-{number}", A, **projected("INCLUDE", *(f"n{attribute}" for attribute in range(count))))
+                for number, count in enumerate(counts)
+            ]
+        )
+
+    assert len(parse(wide([20] * 5)).indexes) == 5
+    assert "limit of 100" in refusal(wide([20] * 5 + [1]))
+
+
+def test_a_policy_is_kept_in_canonical_form() -> None:
+    assert parse(body(ResourcePolicy='{"Statement": {"Resource": "*"}}')).policy == '{"Statement":{"Resource":"*"}}'
+    assert "invalid Json" in refusal(body(ResourcePolicy="{"))
 
 
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        ({"LocalSecondaryIndexes": [INDEX], **WITH_YEAR}, "Local secondary indexes"),
-        ({"GlobalSecondaryIndexes": [INDEX], **WITH_YEAR}, "Global secondary indexes"),
         ({"StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}}, "Streams"),
         ({"SSESpecification": {"Enabled": True}}, "Server-side encryption with KMS keys (SSESpecification)"),
         ({"SSESpecification": {"KMSMasterKeyId": "k"}}, "Server-side encryption with KMS keys (SSESpecification)"),
-        ({"DeletionProtectionEnabled": True}, "DeletionProtectionEnabled"),
-        ({"ResourcePolicy": "{}"}, "ResourcePolicy"),
-        ({"OnDemandThroughput": {"MaxReadRequestUnits": 1}}, "OnDemandThroughput"),
-        ({"WarmThroughput": {"ReadUnitsPerSecond": 1}}, "WarmThroughput"),
+        ({"GlobalTableSourceArn": "arn:aws:dynamodb:eu-west-1:0:table/t"}, "GlobalTableSourceArn"),
     ],
 )
 def test_what_is_not_built_is_refused_by_name(changes: dict[str, Any], what: str) -> None:
@@ -200,5 +447,5 @@ def test_what_is_not_built_is_refused_by_name(changes: dict[str, Any], what: str
 def test_tags_are_limited_and_distinct() -> None:
     tags = [{"Key": f"k{number}", "Value": "v"} for number in range(51)]
     assert parse(body(Tags=tags[:50])).settings["Tags"] == tags[:50]
-    assert "limit of 50" in refusal(body(Tags=tags))
-    assert "Duplicate" in refusal(body(Tags=[tags[0], tags[0]]))
+    assert refusal(body(Tags=tags)) == "Number of Tags exceed the current limit for the provided ResourceArn"
+    assert refusal(body(Tags=[tags[0], tags[0]])) == "Duplicate Tag Keys provided as input: Duplicate Tag Key found k0"

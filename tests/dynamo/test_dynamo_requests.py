@@ -58,7 +58,7 @@ def test_every_operation_compiles_and_judges_an_empty_body(operation: str) -> No
     if required:
         code, message = refusal(operation, {})
         assert code == "ValidationException"
-        assert "null" in message or message == REQUIRED_TABLE_NAME
+        assert "null" in message or message in (REQUIRED_TABLE_NAME, "Invalid TableArn")
     else:
         assert validator.validate({}) == {}
 
@@ -288,6 +288,61 @@ CAPACITY = "Member must satisfy enum value set: [INDEXES, TOTAL, NONE]"
             id="null in a list",
         ),
         pytest.param("DescribeTable", {}, REQUIRED_TABLE_NAME, id="describe without a name"),
+        pytest.param("UpdateTimeToLive", {}, REQUIRED_TABLE_NAME, id="time to live without a name"),
+        pytest.param("TagResource", {"Tags": [{}]}, "Invalid TableArn", id="tags without an arn"),
+        pytest.param(
+            "CreateTable",
+            {
+                "TableName": "abc",
+                "AttributeDefinitions": [],
+                "KeySchema": [{"AttributeName": "a", "KeyType": "HASH"}],
+                "LocalSecondaryIndexes": [{}],
+                "GlobalSecondaryIndexes": [
+                    {
+                        "IndexName": "h;",
+                        "KeySchema": [],
+                        "Projection": {"NonKeyAttributes": [], "ProjectionType": "abc"},
+                        "ProvisionedThroughput": {"ReadCapacityUnits": 0, "WriteCapacityUnits": 1},
+                    }
+                ],
+            },
+            detected(
+                (
+                    "'abc'",
+                    "globalSecondaryIndexes.1.member.projection.projectionType",
+                    "Member must satisfy enum value set: [ALL, INCLUDE, KEYS_ONLY]",
+                ),
+                (
+                    "'[]'",
+                    "globalSecondaryIndexes.1.member.projection.nonKeyAttributes",
+                    "Member must have length greater than or equal to 1",
+                ),
+                (
+                    "'h;'",
+                    "globalSecondaryIndexes.1.member.indexName",
+                    "Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+",
+                ),
+                (
+                    "'h;'",
+                    "globalSecondaryIndexes.1.member.indexName",
+                    "Member must have length greater than or equal to 3",
+                ),
+                (
+                    "'0'",
+                    "globalSecondaryIndexes.1.member.provisionedThroughput.readCapacityUnits",
+                    "Member must have value greater than or equal to 1",
+                ),
+                (
+                    "'[]'",
+                    "globalSecondaryIndexes.1.member.keySchema",
+                    "Member must have length greater than or equal to 1",
+                ),
+                ("null", "localSecondaryIndexes.1.member.projection", NULL),
+                ("null", "localSecondaryIndexes.1.member.indexName", NULL),
+                ("null", "localSecondaryIndexes.1.member.keySchema", NULL),
+            ),
+            id="members of indexes in the service's order",
+        ),
         pytest.param("DeleteTable", {"TableName": None}, REQUIRED_TABLE_NAME, id="delete without a name"),
         pytest.param("CreateTable", {"KeySchema": []}, REQUIRED_TABLE_NAME, id="create without a name"),
         pytest.param(

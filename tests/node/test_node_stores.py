@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,30 @@ def test_an_abandoned_scan_does_no_harm(store: Store) -> None:
     assert everything(store) == [(b"a", b"1"), (b"b", b"2")]
 
 
+def test_keys_come_backward_from_the_end_of_a_range(store: Store) -> None:
+    write(store, *((bytes([number]), b"v") for number in range(6)), (b"\x03\x00", b"v"))
+    assert list(store.scan_back(Family.DATA, b"", b"\xff")) == everything(store)[::-1]
+    assert [key for key, _ in store.scan_back(Family.DATA, b"\x01", b"\x04")] == [
+        b"\x03\x00",
+        b"\x03",
+        b"\x02",
+        b"\x01",
+    ]
+    assert [key for key, _ in store.scan_back(Family.DATA, b"\x02\x00", b"\x03\x00")] == [b"\x03"]
+    assert list(store.scan_back(Family.DATA, b"\x02\x00", b"\x03")) == []
+    assert list(store.scan_back(Family.LOG, b"", b"\xff")) == []
+
+
+def test_a_backward_scan_shows_the_moment_it_was_asked_for_to_the_end(store: Store) -> None:
+    write(store, *((b"%03d" % number, b"old") for number in range(100)))
+    scan = store.scan_back(Family.DATA, b"000", b"999")
+    write(store, (b"9985", b"new"), (b"050", b"new"))
+    first = [next(scan) for _ in range(10)]
+    store.delete_range(Family.DATA, b"000", b"080")
+    store.write_batch()
+    assert first + list(scan) == [(b"%03d" % number, b"old") for number in reversed(range(100))]
+
+
 OPERATIONS = st.lists(
     st.tuples(st.sampled_from(["put", "delete", "range", "write"]), st.binary(max_size=2), st.binary(max_size=2)),
     max_size=30,
@@ -151,6 +176,10 @@ def test_both_stores_hold_the_same_after_the_same_operations(
         assert everything(rocks) == everything(memory)
         assert rocks.write_batch() == memory.write_batch()
         assert everything(rocks) == everything(memory)
+        for start, end in pairwise(sorted({b"", b"\xff" * 20, *(first for _, first, _ in operations)})):
+            backward = list(rocks.scan_back(Family.DATA, start, end))
+            assert backward == list(memory.scan_back(Family.DATA, start, end))
+            assert backward == list(rocks.scan(Family.DATA, start, end))[::-1]
     finally:
         rocks.close()
 

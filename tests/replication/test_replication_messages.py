@@ -111,4 +111,6 @@ def test_kinds_keep_their_numbers() -> None:
         "SNAPSHOT_CHUNK": 13,
         "SNAPSHOT_ACK": 14,
         "TIMEOUT_NOW_REFUSED": 15,
+        "FEED": 16,
+        "FEED_DONE": 17,
     }

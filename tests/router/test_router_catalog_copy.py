@@ -80,3 +80,30 @@ def test_watches_are_bounded() -> None:
     for _ in range(limits.TABLE_WATCHES_MAX + 1):
         copy.watch(lambda tables: False, ended.append, 10.0)
     assert ended == [False]
+
+
+HASHES = initial_boundaries(4)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        pytest.param(
+            b"",
+            b"",
+            [(1, HASHES[0], HASHES[1]), (2, HASHES[1], HASHES[2]), (3, HASHES[2], HASHES[3]), (4, HASHES[3], b"")],
+            id="the whole ring",
+        ),
+        pytest.param(
+            HASHES[2] + b"key", b"", [(3, HASHES[2] + b"key", HASHES[3]), (4, HASHES[3], b"")], id="from a key"
+        ),
+        pytest.param(b"", HASHES[1], [(1, HASHES[0], HASHES[1])], id="up to a boundary"),
+        pytest.param(HASHES[1] + b"a", HASHES[1] + b"b", [(2, HASHES[1] + b"a", HASHES[1] + b"b")], id="within one"),
+        pytest.param(HASHES[1] + b"b", HASHES[1] + b"a", [], id="nothing"),
+        pytest.param(b"\xff" * 20, b"", [(4, b"\xff" * 20, b"")], id="the end of the ring"),
+    ],
+)
+def test_a_range_is_cut_at_the_boundaries_of_partitions(
+    start: bytes, end: bytes, expected: list[tuple[int, bytes, bytes]]
+) -> None:
+    assert PartitionMap(catalog(1, partitions=4)).slices(start, end) == expected

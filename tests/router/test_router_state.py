@@ -334,6 +334,7 @@ def test_a_write_that_was_refused_and_then_served_is_a_success(status: int) -> N
 def test_an_eventual_read_goes_to_the_nearest_live_replica(up: tuple[str, ...], expected: str) -> None:
     harness = Harness(up=up)
     assert harness.nodes_of(harness.submit(pb.GET_EVENTUAL)) == [expected]
+    assert harness.nodes_of(harness.submit(pb.RANGE_EVENTUAL)) == [expected]
 
 
 @pytest.mark.parametrize("how", ["unavailable", "stream lost"])
@@ -377,6 +378,17 @@ def test_an_eventual_read_leaves_a_node_that_is_silent_and_its_late_answer_is_ig
     harness.answer(pending.node, pending, pb.OK)
     assert pending.outcomes == [pb.OK]
     assert harness.state.idle
+
+
+def test_an_eventual_page_is_given_longer_than_a_single_item() -> None:
+    harness = Harness()
+    page, item = harness.submit(pb.RANGE_EVENTUAL), harness.submit(pb.GET_EVENTUAL)
+    harness.write_frames()
+    harness.advance(LATE_S)
+    assert len(harness.nodes_of(item)) == 2, "also behind a page that stays"
+    assert harness.nodes_of(page) == ["n2"]
+    harness.advance((limits.EVENTUAL_PAGE_MS_MAX - limits.EVENTUAL_READ_MS_MAX) / 1000)
+    assert len(harness.nodes_of(page)) == 2
 
 
 def test_an_eventual_read_that_no_replica_answers_asks_each_once_and_ends_at_its_deadline() -> None:
@@ -461,9 +473,10 @@ def test_read_order_is_own_az_first_and_turns_the_others_by_partition() -> None:
 
 
 STATUSES = (pb.OK, pb.NOT_LEADER, pb.WRONG_PARTITION, pb.OVERLOADED, pb.UNAVAILABLE, pb.UNKNOWN, pb.CONDITION_FAILED)
+KINDS = (pb.GET_STRONG, pb.GET_EVENTUAL, pb.RANGE_STRONG, pb.RANGE_EVENTUAL, pb.PUT, pb.UPDATE)
 EVENTS = st.lists(
     st.one_of(
-        st.tuples(st.just("submit"), st.sampled_from([pb.GET_STRONG, pb.GET_EVENTUAL, pb.PUT, pb.UPDATE])),
+        st.tuples(st.just("submit"), st.sampled_from(KINDS)),
         st.tuples(st.just("up"), st.sampled_from(NODES)),
         st.tuples(st.just("down"), st.sampled_from(NODES)),
         st.tuples(st.just("write"), st.none()),

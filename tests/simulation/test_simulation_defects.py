@@ -9,6 +9,10 @@ from typing import Any
 import pytest
 
 from node.durability import Durability
+from node.indexing import leader as index_leader
+from node.indexing.feeder import Batch, Feeder, Outbox
+from node.indexing.leader import IndexLeader
+from node.machine.indexes import IndexRecords
 from node.machine.state import PartitionState
 from node.partition import Partition
 from replication import append_guard, raft
@@ -139,6 +143,67 @@ def truncate_unapplied_log(patch: Patch) -> None:
     patch.setattr(RaftReplica, "truncate_log", truncate)
 
 
+def forget_feed_positions(patch: Patch) -> None:
+    """Whatever a feed brings is applied, also when it was applied before."""
+    original = IndexRecords.feed
+
+    def feed(self: IndexRecords, prefix: bytes, feed: Any) -> None:
+        self.feed_positions[feed.source] = 0
+        original(self, prefix, feed)
+
+    patch.setattr(IndexRecords, "feed", feed)
+
+
+def trim_what_is_only_sent(patch: Patch) -> None:
+    """Records leave the outbox when they are sent, whatever the target says."""
+    original = Feeder.due
+
+    def due(self: Any, outbox: Outbox, now: float, newest_ms: int | None) -> list[Batch]:
+        batches = original(self, outbox, now, newest_ms)
+        for batch in batches:
+            self.accepted(batch.target, batch.node, batch.sequences[-1], now)
+        return batches
+
+    patch.setattr(Feeder, "due", due)
+
+
+def feed_out_of_order(patch: Patch) -> None:
+    """A batch leaves out the oldest record of those that wait, as a leader does that does not begin at the front."""
+    original = Feeder._sequences
+
+    def sequences(self: Any, waiting: Any, applied: int, now: float, newest_ms: int | None) -> list[int]:
+        chosen = original(self, waiting, applied, now, newest_ms)
+        return chosen[1:] if len(chosen) > 1 else chosen
+
+    patch.setattr(Feeder, "_sequences", sequences)
+
+
+def backfill_without_the_overlay(patch: Patch) -> None:
+    """A backfill puts what the store holds although newer writes are under way."""
+    original = index_leader.next_step
+    patch.setattr(
+        index_leader,
+        "next_step",
+        lambda index, rows, _newest, cursor, locate: original(index, rows, lambda _, stored: stored, cursor, locate),
+    )
+
+
+def backfill_at_once(patch: Patch) -> None:
+    """A backfill does not wait for writes that were judged before the leader knew the index."""
+    original = IndexLeader._next_to_fill
+
+    def next_to_fill(self: Any) -> int | None:
+        self._gates = dict.fromkeys(self._state.unfinished_backfills, 0)
+        return original(self)
+
+    patch.setattr(IndexLeader, "_next_to_fill", next_to_fill)
+
+
+def forget_the_outbox(patch: Patch) -> None:
+    """A restarted replica and one that got a snapshot do not know what waits in their outbox."""
+    patch.setattr(IndexRecords, "load_outbox", lambda self, pairs: None)
+
+
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     ("defect", "seeds_max", "found_as"),
@@ -159,6 +224,12 @@ def truncate_unapplied_log(patch: Patch) -> None:
         (forget_to_tell, 60, "in flight when there are none|waits for"),
         (reset_log_in_memory_only, 80, "cannot start"),
         (truncate_unapplied_log, 10, "first .* applied"),
+        (forget_feed_positions, 60, "differs from the items"),
+        (trim_what_is_only_sent, 40, "differs from the items"),
+        (feed_out_of_order, 10, "differs from the items"),
+        (backfill_without_the_overlay, 60, "differs from the items"),
+        (backfill_at_once, 60, "differs from the items"),
+        (forget_the_outbox, 40, "differs from the items|changes to feed|broke"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )

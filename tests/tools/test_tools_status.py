@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import pytest
 from rich.console import Console
 from rich.table import Table
 
 from tools.probe import NodeAnswer, RouterAnswer
-from tools.status import ClusterStatus, PartitionRow, collect, partition_table, process_table, summary
+from tools.status import ClusterStatus, PartitionRow, collect, index_lag_table, partition_table, process_table, summary
 from topology.settings import load_settings
 from wire import data_pb2 as pb
 
@@ -92,6 +93,23 @@ def test_a_whole_cluster_is_healthy() -> None:
     assert summary(status) == (
         "3 of 3 nodes up, 1 of 1 routers serve, 2 of 2 partitions have a leader, catalog led by n1"
     )
+
+
+def test_what_indexes_lack_is_said_by_the_leader() -> None:
+    leader = replica(1, "leader")
+    leader.index_backlog_records, leader.index_lag_ms = 17, 250
+    status = collect(
+        SETTINGS, "c-1", [answer("n1", replica(1, "follower")), answer("n2", leader), silent("n3")], [], {}
+    )
+    row = partition(status, 1)
+    assert (row.index_backlog_records, row.index_lag_ms) == (17, 250)
+    unknown = partition(status, 2)
+    assert (unknown.index_backlog_records, unknown.index_lag_ms) == (None, None)
+    assert status.to_json()["partitions"][1]["index_lag_ms"] == 250
+    text = rendered(index_lag_table(status))
+    assert re.search(r"1 +│ n2 +│ +17 │ +250 │", text)
+    assert re.search(r"2 +│ none +│ +- │ +- │", text)
+    assert "catalog" not in text
 
 
 def test_lag_is_what_the_leader_has_and_the_replica_has_not_applied() -> None:

@@ -66,6 +66,7 @@ def test_defaults_are_the_documented_ones() -> None:
             "connections_max": 4096,
             "tables_max": 2500,
         },
+        "background": {"ttl_sweep_interval_ms": 60000},
         "logging": {"level": "info"},
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dynamo.indexes import IndexState
 from dynamo.keys import KeyAttribute, KeySchema
 from topology.tables import ACTIVE, CREATING, NO_TABLES, tables_of
 from wire import catalog_pb2 as pb
@@ -64,10 +65,45 @@ def test_unchanged_tables_are_shared_with_the_version_before() -> None:
     assert (before.by_id[2].state, after.by_id[2].state) == (CREATING, ACTIVE)
     assert after.by_name["eu", "gone"].table_id == 4
     assert set(after.by_id) == {1, 2, 4, 5}
-    changed = tables_of(catalog(table(1, "same", settings_json=b"{}")), previous=after)
+    changed = tables_of(catalog(table(1, "same", settings_json=b"{}", revision=1)), previous=after)
     assert changed.by_id[1].settings == {}
 
 
 def test_a_key_without_a_type_is_refused() -> None:
     with pytest.raises(ValueError, match="'pk' has no type"):
         tables_of(catalog(table(1, "t", partition_key=pb.KeyAttribute(name="pk"))))
+
+
+def test_indexes_come_in_their_order_without_the_hidden_one() -> None:
+    sort_key = pb.KeyAttribute(name="sk", type=pb.KEY_S)
+    pk, other = pb.KeyAttribute(name="pk", type=pb.KEY_S), pb.KeyAttribute(name="o", type=pb.KEY_N)
+    rows = [
+        pb.Index(
+            index_id=2,
+            name="local",
+            kind=pb.INDEX_LOCAL,
+            partition_keys=[pk],
+            sort_keys=[other],
+            projection=pb.PROJECT_ALL,
+            state=pb.INDEX_ACTIVE,
+        ),
+        pb.Index(index_id=3, kind=pb.INDEX_COLLECTION_SIZES, state=pb.INDEX_ACTIVE),
+        pb.Index(
+            index_id=4,
+            name="global",
+            kind=pb.INDEX_GLOBAL,
+            partition_keys=[other],
+            projection=pb.PROJECT_INCLUDE,
+            included=["x", "sk"],
+            state=pb.INDEX_BACKFILLING,
+        ),
+    ]
+    found = tables_of(catalog(table(1, "t", sort_key=sort_key, indexes=rows))).by_id[1]
+    assert [index.name for index in found.indexes] == ["local", "global"]
+    assert found.local_indexes == found.indexes[:1]
+    assert found.global_indexes == found.indexes[1:]
+    local, other_index = found.indexes
+    assert (local.included, local.state) == (None, IndexState.ACTIVE)
+    assert (other_index.included, other_index.state) == (("x",), IndexState.BACKFILLING)
+    assert found.index("global") is other_index
+    assert found.index("none") is None
