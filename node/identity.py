@@ -11,6 +11,8 @@ import orjson
 from replication.ports import Family, Store
 
 _KEY = b"identity"
+# How items lie: 2 is records (docs/decisions/0010). A folder from before has no number.
+STORAGE_FORMAT = 2
 
 
 class WrongData(Exception):
@@ -23,7 +25,7 @@ def claim(store: Store, *, node_id: str, cluster_id: str, partitions: dict[int, 
     Raises WrongData with what differs and what to do.
     """
     hosted = {str(group_id): list(members) for group_id, members in sorted(partitions.items()) if node_id in members}
-    wanted = {"node": node_id, "cluster": cluster_id, "groups": hosted}
+    wanted = {"node": node_id, "cluster": cluster_id, "groups": hosted, "format": STORAGE_FORMAT}
     record = store.get(Family.META, _KEY)
     if record is None:
         store.put(Family.META, _KEY, orjson.dumps(wanted))
@@ -31,6 +33,11 @@ def claim(store: Store, *, node_id: str, cluster_id: str, partitions: dict[int, 
         store.sync()
         return
     stored = orjson.loads(record)
+    if stored.get("format", 1) != STORAGE_FORMAT:
+        raise WrongData(
+            f"this data has storage format {stored.get('format', 1)}, this program reads {STORAGE_FORMAT}: "
+            "use the version of Trizone that wrote it, or start with an empty data folder"
+        )
     if stored["cluster"] != cluster_id:
         raise WrongData(f"this data belongs to cluster {stored['cluster']}, not to {cluster_id}")
     if stored["node"] != node_id:

@@ -15,6 +15,7 @@ _KEY_TYPES = frozenset((pb.KEY_S, pb.KEY_N, pb.KEY_B))
 _PROJECTIONS = frozenset((pb.PROJECT_ALL, pb.PROJECT_KEYS_ONLY, pb.PROJECT_INCLUDE))
 # The order in which an index comes to life; a state further back never returns.
 _LIFE = {pb.INDEX_CREATING: 0, pb.INDEX_BACKFILLING: 1, pb.INDEX_ACTIVE: 2}
+_DELETABLE = frozenset((pb.INDEX_BACKFILLING, pb.INDEX_ACTIVE))
 _ATTRIBUTES_MAX = 4  # of each role in a global index's key
 
 
@@ -67,7 +68,8 @@ def changed(table: pb.Table, command: pb.ChangeTable, next_id: int) -> pb.Table 
     removed = set(command.delete_indexes)
     for index_id in removed:
         index = by_id.get(index_id)
-        if index is None or index.kind != pb.INDEX_GLOBAL or index.state != pb.INDEX_ACTIVE:
+        # While it is filled an index may go again, as at the service; before that some partitions have not heard of it.
+        if index is None or index.kind != pb.INDEX_GLOBAL or index.state not in _DELETABLE:
             return None
     if any(settings.index_id not in by_id for settings in command.index_settings):
         return None

@@ -14,6 +14,12 @@ from topology.placement import CATALOG_PARTITION
 from topology.ring import PartitionRing
 from wire import catalog_pb2
 
+# A batch of a feed, and what all feeds over one link may take together, even when one node leads everything: a link
+# that queues too much is broken, and Raft's messages share it.
+BATCH_BYTES_MAX = 256 * 1024
+BATCH_BYTES_MIN = 4 * 1024
+LINK_FEED_BYTES_MAX = 16 * 1024 * 1024
+
 
 class CatalogUnknown(Exception):
     """This node has not heard of a catalog yet."""
@@ -41,6 +47,11 @@ class ClusterView(Protocol):
         ...
 
     @property
+    def feed_bytes_max(self) -> int:
+        """A batch of a feed ends with the record that reaches this."""
+        ...
+
+    @property
     def index_delay_ms(self) -> int:
         """Entries of global indexes are not applied before they are this old."""
         ...
@@ -65,6 +76,8 @@ class CatalogCluster:
         """`replicas`: the settings', which say the same as the stored catalog or the node does not start."""
         self.leader_of = leader_of
         self.send = send
+        pairs = max(1, len(replicas) ** 2 // 2)
+        self.feed_bytes_max = max(BATCH_BYTES_MIN, min(BATCH_BYTES_MAX, LINK_FEED_BYTES_MAX // pairs))
         self._catalog = catalog
         self._replicas = replicas
         # The ring and the delay are computed once for each catalog version.

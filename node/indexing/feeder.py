@@ -19,8 +19,6 @@ from node.machine.indexes import Waiting
 from wire import log_pb2
 
 BATCH_RECORDS_MAX = 512
-# A batch ends with the record that reaches this.
-BATCH_BYTES_MAX = 256 * 1024
 # Without an answer for this long the batch is sent again, to the next replica.
 ANSWER_TIMEOUT_S = 1.0
 # After a refusal: an election takes a while. Doubled with each one in a row.

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dynamo.indexes import IndexDefinition
 from node.indexing.backfill import next_step
 from node.indexing.cluster import ClusterView
-from node.indexing.feeder import BATCH_BYTES_MAX, Batch, Feeder
+from node.indexing.feeder import Batch, Feeder
 from node.machine.state import PartitionState
 from node.storage import keyspace
 from replication.messages import Kind, Message
@@ -110,7 +110,7 @@ class IndexLeader:
             change = self._state.waiting_change(batch.target, sequence)
             feed.index_changes.append(log_pb2.IndexChange.FromString(change))
             size += len(change)
-            if size >= BATCH_BYTES_MAX:
+            if size >= self._cluster.feed_bytes_max:
                 break
         message = Message(Kind.FEED, self._group.term, chunk=feed.SerializeToString())
         self._cluster.send(batch.node, batch.target, message)

@@ -117,12 +117,12 @@ def _delete(table: TableInfo, name: str, change: TableChange) -> None:
     index = _global_index(table, name, "delete")
     if index.state is IndexState.DELETING:
         raise resource_in_use(f"{IN_USE}Index is being deleted. Table: {table.name} Index: {name}")
-    if index.state is not IndexState.ACTIVE:
+    if index.state is IndexState.CREATING:
         raise resource_in_use(
             f"{IN_USE}Index creation is in resource allocation phase. Retry deletion during backfilling phase or when "
             f"the index is active. Table: {table.name} Index: {name}"
         )
-    if any(other.state is not IndexState.ACTIVE for other in table.indexes):
+    if any(other.state is not IndexState.ACTIVE for other in table.indexes if other is not index):
         raise online_index_limit()
     change.delete_indexes.append(index.index_id)
 

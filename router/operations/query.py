@@ -55,7 +55,7 @@ def query(services: Services, call: Call, request: dict[str, Any]) -> None:
     partition_map = services.copy.partition_map
     assert isinstance(partition_map, PartitionMap), "a table and the map come from the same catalog"
     part = RangeSlice(partition_map.locate(key_range.start[:16]), key_range.start, key_range.end)
-    operation = plan.operation(part, request.get("Limit", 0), PAGE_BYTES_MAX)
+    operation = plan.operation(part, plan.limit, PAGE_BYTES_MAX)
     pending = _QueryPending(services, call, request, operation, services.port.new_deadline_s())
     pending.plan = plan
     services.port.submit(pending)

@@ -7,7 +7,7 @@ them without decoding.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -19,6 +19,9 @@ from router.operations.tables import denied
 from router.routing.partition_map import RangeSlice
 from topology.tables import TableInfo
 from wire import data_pb2
+
+# Of RangeRead.limit on the wire.
+_LIMIT_MAX: Final = (1 << 32) - 1
 
 
 class Page:
@@ -61,6 +64,12 @@ class RangePlan:
     projected: tuple[str, ...]
     fetch: bool
     backward: bool = False
+
+    @property
+    def limit(self) -> int:
+        """Entries of a page at most; 0: any number. No page has as many as the largest number that can be sent."""
+        given: int = self.request.get("Limit", 0)
+        return min(given, _LIMIT_MAX)
 
     @property
     def entries_id(self) -> int:

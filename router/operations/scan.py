@@ -55,7 +55,7 @@ class _ScanRun:
         self._call = call
         self._plan = plan
         self._slices = slices
-        self._merge = ScanMerge(slices, plan.request.get("Limit", 0), PAGE_BYTES_MAX)
+        self._merge = ScanMerge(slices, plan.limit, PAGE_BYTES_MAX)
         self._deadline_s = services.port.new_deadline_s()
         self._ended = False
 

@@ -29,12 +29,13 @@ _SHOWN_STATES = {
 
 
 def table_status(table: TableInfo) -> str:
-    """TableStatus. A table that gains or loses an index is UPDATING; it serves all the same."""
+    """TableStatus. A table that gains or loses an index is UPDATING, but for a backfill; it serves all the same."""
     if table.state == CREATING:
         return "CREATING"
     if table.state != ACTIVE:
         return "DELETING"
-    return "ACTIVE" if all(index.state is IndexState.ACTIVE for index in table.indexes) else "UPDATING"
+    is_updating = any(index.state in (IndexState.CREATING, IndexState.DELETING) for index in table.indexes)
+    return "UPDATING" if is_updating else "ACTIVE"
 
 
 def billing_mode(settings: dict[str, Any]) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from harness.cluster import LocalCluster
+
 pytestmark = pytest.mark.cluster
 
 
@@ -47,3 +49,24 @@ def test_a_missing_table_refuses_the_whole_batch(dynamodb: Any, tables: tuple[st
         dynamodb.batch_write_item(RequestItems={tables[0]: put, "no-such-table": put})
     assert caught.value.response["Error"]["Code"] == "ResourceNotFoundException"
     assert "Item" not in dynamodb.get_item(TableName=tables[0], Key={"pk": {"S": "never"}}, ConsistentRead=True)
+
+
+def test_what_no_partition_can_serve_comes_back_unprocessed(make_cluster: Callable[..., LocalCluster]) -> None:
+    cluster = make_cluster()
+    client = cluster.dynamodb()
+    client.create_table(
+        TableName="table",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    client.get_waiter("table_exists").wait(TableName="table", WaiterConfig={"Delay": 1})
+    puts = [{"PutRequest": {"Item": {"pk": {"S": f"k{number}"}}}} for number in range(10)]
+    assert client.batch_write_item(RequestItems={"table": puts})["UnprocessedItems"] == {}
+    # A majority of every partition: no write and no strong read can be served.
+    cluster.kill("n2")
+    cluster.kill("n3")
+    assert client.batch_write_item(RequestItems={"table": puts})["UnprocessedItems"] == {"table": puts}
+    keys = {"Keys": [put["PutRequest"]["Item"] for put in puts], "ConsistentRead": True}
+    answer = client.batch_get_item(RequestItems={"table": keys})
+    assert (answer["Responses"], answer["UnprocessedKeys"]) == ({"table": []}, {"table": keys})

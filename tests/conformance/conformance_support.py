@@ -187,6 +187,11 @@ class Tables:
         put_all(self.client, name, items)
         return name
 
+    def forget_others(self, known: set[str]) -> None:
+        """Tables beside the known ones are dropped at the end too: a fuzz makes tables nobody asked for."""
+        names = {name for page in self.client.get_paginator("list_tables").paginate() for name in page["TableNames"]}
+        self._made += sorted(names - known)
+
     def drop(self) -> None:
         """Delete them all."""
         for name in self._made:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 Value = dict[str, Any]
@@ -17,6 +17,8 @@ Item = dict[str, Value]
 VALIDATION = "ValidationException"
 CONDITION_FAILED = "ConditionalCheckFailedException"
 ORDERED = ("S", "N", "B")
+# More digits than a number may have, so that nothing is rounded here.
+EXACT = Context(prec=100)
 KEY_BYTES_MAX = {"HASH": 2048, "RANGE": 1024}
 
 
@@ -42,9 +44,9 @@ def canonical(value: Value) -> Any:
     kind = kind_of(value)
     content = value[kind]
     if kind == "N":
-        return kind, Decimal(content)
+        return kind, _number(content)
     if kind == "NS":
-        return kind, frozenset(Decimal(one) for one in content)
+        return kind, frozenset(_number(one) for one in content)
     if kind in ("SS", "BS"):
         return kind, frozenset(content)
     if kind == "L":
@@ -52,6 +54,10 @@ def canonical(value: Value) -> Any:
     if kind == "M":
         return kind, frozenset((name, canonical(one)) for name, one in content.items())
     return kind, content
+
+
+def _number(text: str) -> Decimal:
+    return Decimal(text).normalize(EXACT)
 
 
 def canonical_item(item: Mapping[str, Value] | None) -> Any:
@@ -142,7 +148,10 @@ def compare(found: Value, operand: Value, operator: str) -> bool:
 
 def _size(found: Value) -> int | None:
     kind = kind_of(found)
-    return len(found[kind]) if kind in ("S", "B", "SS", "NS", "BS", "L", "M") else None
+    if kind == "S":
+        # The service counts what Java counts.
+        return len(found["S"].encode("utf-16-le")) // 2
+    return len(found[kind]) if kind in ("B", "SS", "NS", "BS", "L", "M") else None
 
 
 def _contains(found: Value, operand: Value) -> bool:
@@ -204,7 +213,7 @@ def _sum(source: Value | None, operand: Value, sign: str) -> Value:
     if source is None or "N" not in source:
         raise Refused(VALIDATION)
     left, right = Decimal(source["N"]), Decimal(operand["N"])
-    return {"N": str(left + right if sign == "+" else left - right)}
+    return {"N": str(EXACT.add(left, right) if sign == "+" else EXACT.subtract(left, right))}
 
 
 def _added(old: Value | None, operand: Value) -> Value:
@@ -274,11 +283,15 @@ class ModelTable:
         """DeleteItem; the item before. Raises Refused."""
         return self._write(key, None, condition)
 
-    def update(self, key: Item, actions: Iterable[Action], condition: Condition | None = None) -> Item:
+    def update(self, key: Item, actions: Iterable[Action], condition: Condition | None = None) -> Item | None:
         """UpdateItem; the item after. Raises Refused."""
+        actions = list(actions)
         before = self.get(key)
         if condition is not None and not condition.holds(before or {}):
             raise Refused(CONDITION_FAILED)
+        if before is None and all(action.verb in ("REMOVE", "DELETE") for action in actions):
+            # What only takes away makes no item.
+            return None
         after = updated(before if before is not None else key, actions)
         self._check_index_keys(after)
         self.items[self._place(key)] = after
@@ -310,7 +323,7 @@ class ModelTable:
         size = len(order_of(value))
         return 0 < size <= KEY_BYTES_MAX[role]
 
-    # --- reads ----------------------------------------------------------------------------------------------------------
+    # --- reads --------------------------------------------------------------------------------------------------------
 
     def index(self, name: str) -> ModelIndex | None:
         """The index of this name; "" is the table."""

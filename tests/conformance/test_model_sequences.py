@@ -6,6 +6,7 @@ they have followed; whatever else is read strongly.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,7 +31,7 @@ from model import (
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
-EXAMPLES = 20
+EXAMPLES = 40
 STEPS_MAX = 30
 INDEX_TIMEOUT_S = 5.0
 
@@ -48,7 +49,7 @@ FREE = ("a", "b", "c")
 # --- what is written --------------------------------------------------------------------------------------------------
 
 TEXTS = ["", "a", "ab", "abc", "b", "é", "～", "𝄞"]
-NUMBERS = ["-1E3", "-2", "-0.5", "0", "0.10", "1", "1.0", "2", "10", "1e2", "1E+40"]
+NUMBERS = ["-1E3", "-2", "-0.5", "0", "0.10", "1", "1.0", "2", "10", "1e2", "1E+30"]
 BYTES = [b"", b"\x00", b"\x00\x01", b"\x01", b"\x7f", b"\x80", b"\xff", b"\xff\xff"]
 SCALARS = {
     "S": st.sampled_from(TEXTS).map(lambda one: {"S": one}),
@@ -266,15 +267,11 @@ class Pair:
 
     def follow(self) -> None:
         """Wait until the global index holds what the model says, and compare it."""
-        expected = sorted((canonical_item(row) for row in self.model.rows(GLOBAL)), key=repr)
-
-        def look() -> Any:
-            found = items_of(self.client.scan, TableName=self.table, IndexName="global")
-            return sorted((canonical_item(row) for row in found), key=repr)
-
-        if {*expected} != {*look()}:
-            settled(lambda: {*look()} == {*expected}, True, timeout_s=INDEX_TIMEOUT_S)
-        assert len(look()) == len(expected)
+        settled(
+            lambda: Counter(map(canonical_item, items_of(self.client.scan, TableName=self.table, IndexName="global"))),
+            Counter(map(canonical_item, self.model.rows(GLOBAL))),
+            timeout_s=INDEX_TIMEOUT_S,
+        )
 
 
 Step = tuple[Any, ...]
@@ -362,7 +359,7 @@ def update(pair: Pair, key: Item, some: list[Action], condition: Condition | Non
     members = used.members(UpdateExpression=used.update(some), ConditionExpression=used.condition(condition))
     pair.both(
         lambda: canonical_item(
-            pair.client.update_item(TableName=pair.table, Key=key, ReturnValues="ALL_NEW", **members)["Attributes"]
+            pair.client.update_item(TableName=pair.table, Key=key, ReturnValues="ALL_NEW", **members).get("Attributes")
         ),
         lambda: canonical_item(pair.model.update(key, some, condition)),
     )
@@ -455,9 +452,7 @@ def query(
     sort_key = pair.model.sort_key(index)
     # Among equal sort keys of an index nobody says which comes first.
     assert [canonical(row[sort_key]) for row in seen] == [canonical(row[sort_key]) for row in kept]
-    assert sorted(repr(sorted(canonical_item(row), key=repr)) for row in seen) == sorted(
-        repr(sorted(canonical_item(row), key=repr)) for row in kept
-    )
+    assert Counter(map(canonical_item, seen)) == Counter(map(canonical_item, kept))
     assert [page["ScannedCount"] for page in found] == expected_pages(len(rows), limit)
     assert [page["Count"] for page in found] == [len(page["Items"]) for page in found]
 

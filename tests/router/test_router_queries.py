@@ -75,6 +75,13 @@ def test_a_query_answers_one_collection_in_number_order(bench: Any) -> None:
     assert made.raw.startswith(b'{"Count":4,"Items":[')
 
 
+@pytest.mark.parametrize("target", ["Query", "Scan"])
+def test_any_limit_is_taken(bench: Any, target: str) -> None:
+    bench.store("things", item("a", 1))
+    request = by_pk("a") if target == "Query" else {"TableName": "things"}
+    assert bench.call(target, {**request, "Limit": 1 << 40}).answer["Count"] == 1
+
+
 def test_a_consistent_query_is_a_strong_read(bench: Any) -> None:
     bench.call("Query", {**by_pk("a"), "ConsistentRead": True})
     assert bench.served[0].kind == data_pb2.RANGE_STRONG
@@ -323,6 +330,12 @@ def test_a_missing_table_is_told_after_the_expressions(bench: Any) -> None:
     assert bench.call("Query", {**by_pk("a"), "TableName": "gone"}).error[0] == "ResourceNotFoundException"
     faulty = {**by_pk("a"), "TableName": "gone", "FilterExpression": "a = :missing"}
     assert bench.call("Query", faulty).error[0] == NOT_VALID
+
+
+@pytest.mark.parametrize("values", [{":v": "a"}, {":v": {"S": 1}}])
+def test_a_wrong_json_type_comes_before_every_other_fault(bench: Any, values: dict[str, Any]) -> None:
+    request = {"TableName": "things", "ExpressionAttributeValues": values}
+    assert bench.call("Query", request).error[0] == "SerializationException"
 
 
 def test_an_index_that_the_copy_has_not_seen_yet_is_read_after_a_strong_read(bench: Any) -> None:
