@@ -18,13 +18,13 @@ DEPTH_MAX = 6
 WORDS = [
     "a", "pk", "sk", "#n", ":v", "=", "<", "<>", ">=", "(", ")", ",", ".", "[0]", "AND", "OR", "NOT", "IN", "BETWEEN",
     "SET", "REMOVE", "ADD", "DELETE", "begins_with", "size", "attribute_exists", "if_not_exists", "list_append", "+",
-    "-", "SELECT", "*", "FROM", "WHERE", "INSERT", "INTO", "VALUE", "UPDATE", "{", "}", "<<", ">>", "'x'", '"', "'", "?",
-    "1", "1e400", "é", "\x00", "💥", "status", "--", "/*", "ORDER BY", "RETURNING ALL OLD *", "IS MISSING",
+    "-", "SELECT", "*", "FROM", "WHERE", "INSERT", "INTO", "VALUE", "UPDATE", "{", "}", "<<", ">>", "'x'", '"', "'",
+    "?", "1", "1e400", "é", "\x00", "💥", "status", "--", "/*", "ORDER BY", "RETURNING ALL OLD *", "IS MISSING",
 ]  # fmt: skip
 JUNK: list[Any] = [
     None, True, False, 0, 1, -1, 1.5, 2**31, 2**63, -(2**63) - 1, 10**40, "", "a", "x" * 300, "\x00", "💥", [], {},
-    [[]], [None], {"": None}, {"S": "a"}, {"N": "1"}, {"S": "a", "N": "1"}, {"N": "NaN"}, {"B": "no base64!"}, {"SS": []},
-    {"L": [{"L": [{}]}]}, {"M": {"a": None}}, {"X": 1}, [{"S": "a"}], "NaN", "1e999", "true",
+    [[]], [None], {"": None}, {"S": "a"}, {"N": "1"}, {"S": "a", "N": "1"}, {"N": "NaN"}, {"B": "no base64!"},
+    {"SS": []}, {"L": [{"L": [{}]}]}, {"M": {"a": None}}, {"X": 1}, [{"S": "a"}], "NaN", "1e999", "true",
 ]  # fmt: skip
 
 

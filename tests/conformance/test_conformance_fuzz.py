@@ -21,10 +21,12 @@ from harness.http import HttpConnection
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
-BODIES = 120
+BODIES = 500
 # Of what makes and changes tables, fewer: each takes the catalog's time, and the account's tables are limited.
-BODIES_OF_TABLES = 40
+BODIES_OF_TABLES = 80
 TABLE_OPERATIONS = ("CreateTable", "UpdateTable")
+# API reference: "an HTTP 200 response with an empty HTTP body".
+WITHOUT_ANSWER = ("TagResource", "UntagResource")
 # What ends a table ends the test's own.
 LEFT_OUT = ("DeleteTable",)
 
@@ -75,10 +77,10 @@ def test_no_body_brings_an_operation_down(connection: HttpConnection, known: lis
             answer = connection.call(name, body)
             what = f"seed {seed}, {name} number {number}: {body[:2000]!r} -> {answer.status} {answer.body[:500]!r}"
             assert answer.status < 500, what
-            assert answer.body.startswith(b"{"), what
-            document = json.loads(answer.body)
+            if answer.status != 200 or name not in WITHOUT_ANSWER:
+                assert answer.body.startswith(b"{"), what
             if answer.status != 200:
-                assert "#" in document["__type"], what
+                assert "#" in json.loads(answer.body)["__type"], what
             answered[answer.status] = answered.get(answer.status, 0) + 1
     # A fuzz whose every request is refused, or accepted, would prove little.
     assert min(answered[200], answered[400]) > 100
