@@ -40,9 +40,11 @@ class RequestMaker:
 
     def __init__(self, random: Random, tables: list[str], arns: list[str]) -> None:
         self._random = random
+        # A name of this run's own: whoever else uses the endpoint keeps what is theirs.
+        absent = f"conformance-fuzz-{random.randrange(10**12)}"
         self._strings: dict[str, list[str]] = {
-            "TableName": [*tables, *tables, "absent-table", "ab", "bad name", *arns],
-            "TableArn": [*tables, *tables, *arns, "absent-table", "arn:aws:dynamodb:x"],
+            "TableName": [*tables, *tables, absent, "ab", "bad name", *arns],
+            "TableArn": [*tables, *tables, *arns, absent, "arn:aws:dynamodb:x"],
             "ResourceArnString": [*arns, *arns, "arn", "arn:aws:dynamodb:us-east-1:000000000000:table/absent-table"],
             "IndexName": ["gsi", "lsi", "absent", "a"],
             "AttributeName": ["pk", "sk", "g", "a", "b.c", ""],

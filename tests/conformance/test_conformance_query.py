@@ -305,6 +305,36 @@ REFUSALS = [
         "KeyConditionExpressions cannot have conditions on nested attributes",
         id="nested attribute",
     ),
+    *(
+        pytest.param(
+            condition(text, p="a", x=operand, **more),
+            "Invalid KeyConditionExpression: Incorrect operand type for operator or function; operator or function: "
+            f"{operator}, operand type: {kind}",
+            id=f"{operator} of a {kind}",
+        )
+        for text, operand, more, operator, kind in (
+            ("pk = :p AND begins_with(sk, :x)", 1, {}, "begins_with", "N"),
+            ("pk = :p AND begins_with(sk, :x)", True, {}, "begins_with", "BOOL"),
+            ("pk = :p AND sk < :x", True, {}, "<", "BOOL"),
+            ("pk = :p AND :x >= sk", True, {}, ">=", "BOOL"),
+            ("pk = :p AND sk BETWEEN :x AND :y", False, {"y": True}, "BETWEEN", "BOOL"),
+        )
+    ),
+    pytest.param(
+        condition("pk = :p AND begins_with(sk, :x)", p="a", x="1"),
+        INVALID + "Condition parameter type does not match schema type",
+        id="prefix of a number",
+    ),
+    pytest.param(
+        condition("pk = :p AND sk = :x", p="a", x=True),
+        INVALID + "Condition parameter type does not match schema type",
+        id="sort key equal to a boolean",
+    ),
+    pytest.param(
+        condition("pk = :p AND sk > :x AND v = :y", p="a", x=1, y=2),
+        "The number of query conditions (3) exceeds the number of key attributes defined in the schema (2)",
+        id="three conditions",
+    ),
     pytest.param(
         condition("pk = sk"),
         "Invalid condition in KeyConditionExpression: Multiple attribute names used in one condition",

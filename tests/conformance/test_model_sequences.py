@@ -31,9 +31,9 @@ from model import (
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
-EXAMPLES = 40
+EXAMPLES = 60
 STEPS_MAX = 30
-INDEX_TIMEOUT_S = 5.0
+INDEX_TIMEOUT_S = 10.0
 
 # Types of: table pk, sk; local index sort key `l`; global index keys `g`, `h`.
 KINDS = [
