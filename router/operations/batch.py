@@ -95,6 +95,12 @@ def find_tables(services: Services, call: Call, requested: dict[str, Any]) -> di
     return tables
 
 
+def check_distinct(parts: Sequence[BatchPart]) -> None:
+    """Refuse two parts about one item, also of a table that the request names both plainly and by its ARN."""
+    if len({(part.operation.table_id, part.operation.key) for part in parts}) != len(parts):
+        raise duplicates_error()
+
+
 def duplicates_error() -> DynamoError:
     """The ValidationException for two requests about one item."""
     return DynamoError("ValidationException", "Provided list of item keys contains duplicates")

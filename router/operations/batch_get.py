@@ -17,7 +17,7 @@ from dynamo.expressions import Bindings, project
 from dynamo.limits import BATCH_GET_BYTES_MAX, BATCH_GET_KEYS_MAX
 from dynamo.records import record_json, record_size
 from dynamo.values import Item, canonical_item, decode_item, encode_item
-from router.operations.batch import Batch, BatchPart, duplicates_error, find_tables, raise_refusals
+from router.operations.batch import Batch, BatchPart, check_distinct, duplicates_error, find_tables, raise_refusals
 from router.operations.call import Call, Services
 from router.operations.items import result_error
 from router.operations.metering import CAPACITY_MODES, Consumed
@@ -62,11 +62,12 @@ def batch_get_item(services: Services, call: Call, request: dict[str, Any]) -> N
     partition_map = services.copy.partition_map
     assert isinstance(partition_map, PartitionMap), "a table and the map come from the same catalog"
     deadline_s = services.port.new_deadline_s()
-    reads = [
+    reads: list[BatchPart] = [
         _KeyRead(operation, deadline_s, name, position)
         for name, keys in asked.items()
         for position, operation in enumerate(_operations(tables[name], keys, partition_map))
     ]
+    check_distinct(reads)
 
     def finish(parts: Sequence[BatchPart]) -> None:
         if not call.catalog_confirmed and any(_is_gone(part) for part in parts):

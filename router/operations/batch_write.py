@@ -16,7 +16,7 @@ from dynamo.limits import BATCH_WRITE_REQUESTS_MAX, ITEM_BYTES_MAX
 from dynamo.records import encode_record
 from dynamo.requests.index_keys import check_index_keys
 from dynamo.values import Item, canonical_item, item_size
-from router.operations.batch import Batch, BatchPart, duplicates_error, find_tables, raise_refusals
+from router.operations.batch import Batch, BatchPart, check_distinct, find_tables, raise_refusals
 from router.operations.call import Call, Services
 from router.operations.metering import CAPACITY_MODES, Consumed, collection_metrics_json, wants_collection_metrics
 from router.routing.partition_map import PartitionMap
@@ -50,10 +50,11 @@ def batch_write_item(services: Services, call: Call, request: dict[str, Any]) ->
     writes = _read_request(requested)
     tables = find_tables(services, call, requested)
     deadline_s = services.port.new_deadline_s()
-    parts = []
+    parts: list[BatchPart] = []
     for name, of_table in writes.items():
         for write, operation in zip(of_table, _operations(services, request, tables[name], of_table), strict=True):
             parts.append(_WritePart(operation, deadline_s, name, write))
+    check_distinct(parts)
     Batch(services, call, parts, lambda ended: call.succeed(_render(request, tables, ended))).submit()
 
 
@@ -85,19 +86,15 @@ def _read_write(given: dict[str, Any]) -> _Write:
 def _operations(
     services: Services, request: dict[str, Any], table: TableInfo, writes: Sequence[_Write]
 ) -> list[data_pb2.Operation]:
-    """The operations on one table. Raises ValidationException for keys that do not fit it, and for duplicates."""
+    """The operations on one table. Raises ValidationException for keys that do not fit it."""
     partition_map = services.copy.partition_map
     assert isinstance(partition_map, PartitionMap), "a table and the map come from the same catalog"
     flags = data_pb2.RETURN_SIZES if request.get("ReturnConsumedCapacity") in CAPACITY_MODES else 0
     if wants_collection_metrics(request, table):
         flags |= data_pb2.RETURN_COLLECTION_SIZE
     operations = []
-    seen = set()
     for write in writes:
         key = _item_key(table, write)
-        if key in seen:
-            raise duplicates_error()
-        seen.add(key)
         operations.append(
             data_pb2.Operation(
                 partition=partition_map.locate(key[:16]),

@@ -15,6 +15,7 @@ LOCAL = catalog_pb2.INDEX_LOCAL
 GLOBAL = catalog_pb2.INDEX_GLOBAL
 NOT_VALID = "ValidationException"
 DUPLICATES = "Provided list of item keys contains duplicates"
+THINGS_ARN = "arn:aws:dynamodb:us-east-1:000000000000:table/things"
 MISMATCH = "The provided key element does not match the schema"
 
 
@@ -143,6 +144,7 @@ def test_items_beyond_the_size_of_an_answer_come_back_unprocessed(bench: Any) ->
         ({"gone": {"Keys": [key("a")]}}, "ResourceNotFoundException", "Requested resource not found"),
         ({"things": {"Keys": [key("a"), key("b"), key("a")]}}, NOT_VALID, DUPLICATES),
         ({"gone": {"Keys": [key("a"), key("a")]}}, NOT_VALID, DUPLICATES),
+        ({"things": {"Keys": [key("a")]}, THINGS_ARN: {"Keys": [key("a")]}}, NOT_VALID, DUPLICATES),
         (
             {"things": {"Keys": [key(str(n)) for n in range(100)]}, "others": {"Keys": [key("a")]}},
             NOT_VALID,
@@ -247,6 +249,7 @@ def test_collection_metrics_are_answered_once_for_each_collection(bench: Any) ->
         ({"gone": [put("a")]}, "ResourceNotFoundException", "Requested resource not found"),
         ({"things": [put("a"), delete("a")]}, NOT_VALID, DUPLICATES),
         ({"things": [delete("a"), put("a", v={"N": "1"})]}, NOT_VALID, DUPLICATES),
+        ({"things": [put("a")], THINGS_ARN: [delete("a")]}, NOT_VALID, DUPLICATES),
         (
             {"things": [{}]},
             NOT_VALID,
