@@ -31,8 +31,11 @@ TABLES_MAX = 2500
 LIST_TABLES_PAGE_MAX = 100
 
 EXPRESSION_BYTES_MAX = 4096
-# A legacy parameter (Expected, AttributeUpdates ...) as expression text: about 18,000 attributes. The limit is ours.
-LEGACY_TRANSLATION_BYTES_MAX = 256 * 1024
+# Attributes of one legacy parameter (Expected, AttributeUpdates ...), and values of all its IN lists. The limits are
+# ours, from what they cost: so many attributes keep a leader's loop for some 200 ms, less than the shortest election
+# time-out; so many values for some 50 ms.
+LEGACY_ATTRIBUTES_MAX = 32_768
+LEGACY_LISTED_VALUES_MAX = 131_072
 EXPRESSION_OPERATORS_MAX = 300
 EXPRESSION_IN_OPERANDS_MAX = 100
 EXPRESSION_PLACEHOLDER_BYTES_MAX = 255

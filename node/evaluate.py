@@ -60,7 +60,7 @@ def decide_write(operation: data_pb2.Operation, old: bytes | None, indexes: Iter
         condition = expressions.get("condition")
         if condition is not None:
             old_item = decode_item(old[RECORD_HEAD_BYTES:]) if old is not None else None
-            if not matches(parse_condition(condition), old_item, bindings):
+            if not matches(parse_condition(condition, may_be_translated=True), old_item, bindings):
                 wants_old = flags & data_pb2.RETURN_OLD_ON_CONDITION_FAILURE
                 size = _size(old)
                 return Decision(
@@ -100,7 +100,7 @@ def _update(
     if text is None:
         new_item, updated_old, updated_new = base, {}, {}
     else:
-        update = parse_update(text)
+        update = parse_update(text, may_be_translated=True)
         updated = apply_update(
             update, base, bindings, want_updated=bool(flags & _RETURNS_AFTER), exists=old_item is not None
         )

@@ -125,7 +125,7 @@ class NodeHost:
         self._loop = loop
         self._monotonic = clock.monotonic
         self.stop_process = stop_process
-        self._range_turns = RangeTurns(lambda: loop.call_soon(self._read_ranges))
+        self._range_turns = RangeTurns(lambda: loop.call_soon(self._read_ranges), clock.monotonic)
         self._durability: Durability[tuple[str, int, Message]] = Durability()
         self._groups: dict[int, RaftReplica] = {}
         self._states: dict[int, PartitionState] = {}

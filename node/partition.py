@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
 
 from dynamo.indexes import IndexDefinition
 from node.evaluate import OK, Decision, decide_write, depends_on_item
@@ -25,6 +24,7 @@ from node.machine.state import LOG_ENTRY_VERSION, PartitionState
 from node.range_turns import RangeTurns
 from node.sessions import RouterSession
 from node.storage import keyspace
+from node.write_queue import Arrived, Batch, WriteQueue, size_of
 from replication.outcomes import Outcome
 from replication.raft import RaftReplica
 from runtime.clock import HybridClock
@@ -35,8 +35,6 @@ log = get_logger()
 
 # One log entry never grows beyond this by more than one operation: an append must fit into a frame.
 PROPOSAL_BYTES_MAX = 1024 * 1024
-# Bytes of writes that wait for a commit; beyond this new ones are refused as OVERLOADED.
-BYTES_IN_FLIGHT_MAX = 64 * 1024 * 1024
 # How long new writes wait while leadership is being handed over, before this leader goes on.
 TRANSFER_PAUSE_S = 0.5
 
@@ -47,25 +45,14 @@ _READS = frozenset((data_pb2.GET_STRONG, data_pb2.CATALOG_READ, _RANGE_STRONG))
 _WRITES = frozenset((data_pb2.PUT, data_pb2.UPDATE, data_pb2.DELETE, data_pb2.CATALOG_COMMAND, data_pb2.EXPIRE))
 
 
-class Arrived(NamedTuple):
-    """An operation and where its answer goes."""
-
-    session: RouterSession
-    operation: data_pb2.Operation
-
-
-def _size_of(operation: data_pb2.Operation) -> int:
-    return len(operation.item) + len(operation.expressions)
-
-
 class Proposal:
     """One log entry under way."""
 
     __slots__ = (
-        "arrived_bytes",
         "catalog_waiters",
         "ended",
         "entry",
+        "held_bytes",
         "holds_own",
         "index",
         "keys",
@@ -78,7 +65,8 @@ class Proposal:
         self.entry = log_pb2.LogEntry(version=LOG_ENTRY_VERSION, hybrid_time=hybrid_time)
         self.index = 0
         self.size = 0
-        self.arrived_bytes = 0
+        # What it is charged with: what arrived, from the append on at least what is in the log.
+        self.held_bytes = 0
         self.keys: list[bytes] = []
         # Writes that this entry holds; a None decision is a plain OK.
         self.writers: list[tuple[RouterSession, int, Decision | None]] = []
@@ -112,13 +100,10 @@ class Partition:
         self.state = state
         self._hybrid_clock = hybrid_clock
         self._range_turns = range_turns
-        self._in_flight_max = proposals_in_flight_max
-        self._writes: list[Arrived] = []
+        self._writes = WriteQueue(proposals_in_flight_max)
         self._reads: list[Arrived] = []
         self._overlay: dict[bytes, tuple[bytes | None, int]] = {}
         self._proposals: deque[Proposal] = deque()
-        self._operations_in_flight = 0
-        self._bytes_in_flight = 0
         self._paused_until = 0.0
         self._transfer_target: str | None = None
         self._invited = False
@@ -143,13 +128,9 @@ class Partition:
         elif kind not in _WRITES:
             session.refuse(operation.id, data_pb2.UNAVAILABLE)
             return False
-        elif self._operations_in_flight >= self._in_flight_max or self._bytes_in_flight >= BYTES_IN_FLIGHT_MAX:
+        elif not self._writes.add(session, operation):
             session.refuse(operation.id, data_pb2.OVERLOADED)
             return False
-        else:
-            self._operations_in_flight += 1
-            self._bytes_in_flight += _size_of(operation)
-            self._writes.append(Arrived(session, operation))
         return True
 
     def propose_own(self, entry: log_pb2.LogEntry, ended: Ended | None = None) -> None:
@@ -170,12 +151,19 @@ class Partition:
     @property
     def has_arrivals(self) -> bool:
         """Whether work waits for a turn."""
-        return bool(self._writes or self._reads or self._own_commands) or self.indexing.wants_step()
+        if self._reads or self._own_commands:
+            return True
+        # Full: a proposal ends within a turn, which asks again behind it.
+        return not self._is_full and (bool(self._writes) or self.indexing.wants_step())
+
+    @property
+    def _is_full(self) -> bool:
+        return self._writes.is_full and self.group.is_ready_leader
 
     @property
     def in_flight(self) -> int:
         """Operations that wait for a commit or a turn."""
-        return self._operations_in_flight + len(self._reads)
+        return self._writes.operations + len(self._reads)
 
     @property
     def index_backlog(self) -> int:
@@ -192,7 +180,10 @@ class Partition:
 
     # ------------------------------------------------------------------ one turn
     def turn(self, now: float) -> None:
-        """Judge and propose everything that arrived."""
+        """Judge and propose everything that arrived, as far as the log has room."""
+        if self._writes and now >= self._paused_until and self.group.is_ready_leader:
+            for session, operation in self._writes.note_time(now):
+                session.refuse(operation.id, data_pb2.OVERLOADED)
         if not self.has_arrivals:
             return
         if not self.group.is_ready_leader:
@@ -213,12 +204,10 @@ class Partition:
     def refuse_held(self) -> None:
         """Say of everything that waits for a turn that nothing happened."""
         leader = self.group.leader_id
-        writes, self._writes = self._writes, []
+        writes = self._writes.clear()
         reads, self._reads = self._reads, []
         own, self._own_commands = self._own_commands, []
         self._paused_until = 0.0
-        self._operations_in_flight -= len(writes)
-        self._bytes_in_flight -= sum(_size_of(operation) for _, operation in writes)
         for session, operation in (*writes, *reads):
             session.refuse(operation.id, data_pb2.NOT_LEADER, leader)
         for _, ended in own:
@@ -226,11 +215,26 @@ class Partition:
                 ended(False)
 
     def _propose_arrived(self) -> None:
-        arrived, self._writes = self._writes, []
         proposal = self._propose_own(Proposal(self._hybrid_clock.next()))
-        for session, operation in arrived:
-            proposal = self._next_if_full(proposal)
-            proposal.arrived_bytes += _size_of(operation)
+        while not self._is_full and (batch := self._writes.next_batch()) is not None:
+            proposal = self._judge_batch(proposal, batch)
+        proposal = self._add_backfill_step(proposal)
+        if not proposal.is_empty:
+            self._append(proposal)
+            return
+        self._writes.held_bytes -= proposal.held_bytes
+        if proposal.readers:
+            self._confirm(proposal.readers)
+
+    def _judge_batch(self, proposal: Proposal, batch: Batch) -> Proposal:
+        """Judge until the log has no room; the rest waits."""
+        for position, (session, operation) in enumerate(batch.writes):
+            if proposal.size >= PROPOSAL_BYTES_MAX:
+                proposal = self._next_if_full(proposal)
+                if self._is_full:
+                    self._writes.put_back(batch, position)
+                    break
+            proposal.held_bytes += size_of(operation)
             try:
                 self._judge(proposal, session, operation)
             except Exception as error:
@@ -238,12 +242,7 @@ class Partition:
                 # leader. Nothing of it is in the entry, for what can fail comes before.
                 log.error("operation_not_judged", partition=self.group.group_id, exc_info=error)
                 proposal.readers.append((session, operation.id, Decision(data_pb2.UNAVAILABLE)))
-        self._add_backfill_step(proposal)
-        if proposal.is_empty:
-            self._bytes_in_flight -= proposal.arrived_bytes
-            self._confirm(proposal.readers)
-        else:
-            self._append(proposal)
+        return proposal
 
     def _next_if_full(self, proposal: Proposal) -> Proposal:
         if proposal.size < PROPOSAL_BYTES_MAX:
@@ -262,12 +261,17 @@ class Partition:
                 proposal.ended.append(ended)
         return proposal
 
-    def _add_backfill_step(self, proposal: Proposal) -> None:
+    def _add_backfill_step(self, proposal: Proposal) -> Proposal:
         """Behind everything judged so far: the step sees it."""
+        if self._is_full or not self.indexing.wants_step():
+            return proposal
+        proposal = self._next_if_full(proposal)
         ended = self.indexing.add_step(proposal.entry, self._newer)
         if ended is not None:
+            proposal.size += proposal.entry.backfill_steps[-1].ByteSize()
             proposal.holds_own = True
             proposal.ended.append(ended)
+        return proposal
 
     def _judge(self, proposal: Proposal, session: RouterSession, operation: data_pb2.Operation) -> None:
         if operation.kind == data_pb2.CATALOG_COMMAND:
@@ -353,6 +357,11 @@ class Partition:
         assert index is not None
         self.proposals_total += 1
         proposal.index = index
+        # Small updates of large items and writes to many indexes put far more into the log than what arrived.
+        more = max(0, proposal.size - proposal.held_bytes)
+        proposal.held_bytes += more
+        self._writes.held_bytes += more
+        self._writes.proposed_bytes += proposal.size
         overlay = self._overlay
         for key in proposal.keys:
             overlay[key] = (overlay[key][0], index)
@@ -368,8 +377,9 @@ class Partition:
             pending = overlay.get(key)
             if pending is not None and pending[1] == proposal.index:
                 del overlay[key]
-        self._operations_in_flight -= len(proposal.writers) + len(proposal.readers) + len(proposal.catalog_waiters)
-        self._bytes_in_flight -= proposal.arrived_bytes
+        self._writes.operations -= len(proposal.writers) + len(proposal.readers) + len(proposal.catalog_waiters)
+        self._writes.held_bytes -= proposal.held_bytes
+        self._writes.proposed_bytes -= proposal.size
         for ended in proposal.ended:
             ended(outcome is Outcome.COMMITTED)
         if outcome is Outcome.COMMITTED:
@@ -408,7 +418,7 @@ class Partition:
 
         def confirmed(index: int | None) -> None:
             if index is None:
-                self._operations_in_flight -= len(readers)
+                self._writes.operations -= len(readers)
                 for session, operation_id, _ in readers:
                     session.refuse(operation_id, data_pb2.NOT_LEADER, self.group.leader_id)
             elif self.group.applied_index < needed_index and self._proposals:
@@ -416,7 +426,7 @@ class Partition:
                 waiting = next(proposal for proposal in self._proposals if proposal.index >= needed_index)
                 waiting.readers += readers
             else:
-                self._operations_in_flight -= len(readers)
+                self._writes.operations -= len(readers)
                 for session, operation_id, decision in readers:
                     session.answer_write(operation_id, decision)
 

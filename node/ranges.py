@@ -4,6 +4,9 @@ Driven by node.range_turns. Every slice scans anew from where the one before end
 none pins memory or files, and a snapshot that is installed meanwhile is simply read on. Within a slice all is of one
 moment, and no slice sees an older moment than the one before.
 
+A slice is bounded by units of work, which is what bounds it in virtual time, and by the clock, because nobody can say
+beforehand what a filter costs: one entry is judged whole, the next is not begun when the time is up.
+
 Law: entries are judged in key order, each is counted before it is filtered, and the one that fills the page is part of
 it. `last_key` is set exactly when the limit or the bytes ended the page, whether or not anything follows: so it is at
 the service.
@@ -11,8 +14,9 @@ the service.
 
 from __future__ import annotations
 
+import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -75,9 +79,11 @@ class RangeReader:
     Raises ValidationException for expressions that the router should have refused.
     """
 
-    def __init__(self, rows: Rows, operation: data_pb2.Operation) -> None:
+    def __init__(self, rows: Rows, operation: data_pb2.Operation, monotonic: Callable[[], float]) -> None:
+        """`monotonic` gives seconds, by which `step` is told when to end."""
         asked = operation.range
         self._rows = rows
+        self._monotonic = monotonic
         self._table_id = operation.table_id
         self._entries_id = asked.index_id or operation.table_id
         self._has_pointers = bool(asked.index_id)
@@ -113,13 +119,13 @@ class RangeReader:
         texts = orjson.loads(expressions)
         self._bindings = Bindings(texts.get("names"), texts.get("values"))
         if "filter" in texts:
-            self._filter = parse_condition(texts["filter"], _FILTER)
+            self._filter = parse_condition(texts["filter"], _FILTER, may_be_translated=True)
         if "projection" in texts:
-            self._projection = parse_projection(texts["projection"])
+            self._projection = parse_projection(texts["projection"], may_be_translated=True)
 
     # ------------------------------------------------------------------ evaluation
-    def step(self, units: int) -> int:
-        """Go on for about `units` of work, at least by one entry; returns the units it took.
+    def step(self, units: int, until_s: float = math.inf) -> int:
+        """Go on for about `units` of work or until the clock says `until_s`, at least by one entry; returns the units.
 
         Raises TableGone, and ValidationException when an item does not fit the filter.
         """
@@ -128,7 +134,7 @@ class RangeReader:
             raise TableGone
         entries = self._rows.scan(self._start, self._end, backward=self._backward)
         if self._decodes or self._has_pointers:
-            return self._step_judging(entries, units)
+            return self._step_judging(entries, units, until_s)
         return self._step_passing(entries, units)
 
     def _step_passing(self, entries: Iterator[tuple[bytes, bytes]], units: int) -> int:
@@ -153,15 +159,15 @@ class RangeReader:
         self._slice_ended(entry)
         return _UNITS_OF_SLICE + evaluated
 
-    def _step_judging(self, entries: Iterator[tuple[bytes, bytes]], units: int) -> int:
+    def _step_judging(self, entries: Iterator[tuple[bytes, bytes]], units: int, until_s: float) -> int:
         """Entries that are pointers, or have to be decoded."""
-        size_of, entry, taken = _SIZE.unpack_from, _NO_ENTRY, _UNITS_OF_SLICE
+        size_of, entry, taken, monotonic = _SIZE.unpack_from, _NO_ENTRY, _UNITS_OF_SLICE, self._monotonic
         for entry in entries:
             value = entry[1]
             self._bytes_read += size_of(value)[0]
             self._scanned += 1
             taken += self._judge(value)
-            if taken >= units or self._reached_limit():
+            if taken >= units or self._reached_limit() or monotonic() >= until_s:
                 break
         else:
             self.is_done = True

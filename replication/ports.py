@@ -19,6 +19,8 @@ class Family(enum.IntEnum):
     LOG = 0
     DATA = 1
     META = 2
+    # What waits to be fed to other groups: written and deleted without end, so that no scan of DATA may pass it.
+    OUTBOX = 3
 
 
 class Store(Protocol):

@@ -46,7 +46,8 @@ PROBE_MS = 100
 # An eventual read that one replica has not answered for so long goes to the next one (a paused process keeps its
 # stream open): longer than a loaded node takes, much shorter than an operation's time-out.
 EVENTUAL_READ_MS_MAX = 250
-# The same for a page of a Query or Scan: a full one that is filtered takes a node many slices between other work.
+# The same for a page of a Query or Scan, and only when nothing at all has come from its node for so long: a full one
+# that is filtered takes a node many slices between other work.
 EVENTUAL_PAGE_MS_MAX = 1_000
 # Partitions that one page of a Scan asks at once: bounds what it may hold before it is merged.
 SCAN_PARTITIONS_AT_ONCE_MAX = 16

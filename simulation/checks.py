@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 
 from node.host import NodeHost
+from node.machine.state import STATE_FAMILIES
 from node.storage import keyspace
 from node.storage.memory import MemoryStore
 from replication.messages import Kind, Message
@@ -134,8 +135,9 @@ class Checks:
         applied = keyspace.decode_applied(store.get(Family.META, keyspace.applied_key(group_id)))
         start, end = keyspace.generation_range(group_id, applied.generation)
         checksum = zlib.crc32(applied.hybrid_time.to_bytes(8, "big"))
-        for key, value in store.scan(Family.DATA, start, end):
-            checksum = zlib.crc32(value, zlib.crc32(key[len(start) :], checksum))
+        for family in STATE_FAMILIES:
+            for key, value in store.scan(family, start, end):
+                checksum = zlib.crc32(value, zlib.crc32(key[len(start) :], checksum))
         agreed = self._states.setdefault((group_id, applied.applied_index), checksum)
         if agreed != checksum:
             raise self._world.violation(

@@ -43,6 +43,10 @@ from dynamo.values import AttributeValue, Item, item_size, value_size
 
 UPDATE = "UpdateExpression"
 
+# Once: an update of AttributeUpdates has thousands of actions.
+_CREATING = SetAction | AddAction
+_WITH_OPERATOR = AddAction | DeleteAction
+
 
 class _Compute(Protocol):
     """A right side that always has a value; raises ValidationException where the item does not give it one."""
@@ -51,29 +55,28 @@ class _Compute(Protocol):
 
 
 def compile_update(
-    nodes: tuple[UpdateAction, ...], placeholders: tuple[str, ...], calls: tuple[Call, ...], client_error: str
+    nodes: tuple[UpdateAction, ...], placeholders: tuple[str, ...], calls: tuple[Call, ...], *, is_translated: bool
 ) -> Update:
     """The compiled form of parsed actions; `placeholders` in reading order, `calls` inner ones first.
 
-    `client_error` is not empty for the translation of AttributeUpdates, whose ADD takes lists too.
+    `is_translated` is true for the translation of AttributeUpdates, whose ADD takes lists too.
     """
-    rules = _ATTRIBUTE_UPDATES if client_error else _UPDATE_EXPRESSION
+    rules = _ATTRIBUTE_UPDATES if is_translated else _UPDATE_EXPRESSION
     actions = tuple([_compile_action(node, rules) for node in nodes])
     return Update(
         actions=actions,
         flat=all(len(action.elements) == 1 for action in actions),
-        creates_item=any(isinstance(node, SetAction | AddAction) for node in nodes),
+        creates_item=any(isinstance(node, _CREATING) for node in nodes),
         paths=tuple(node.path for node in nodes),
         placeholders=placeholders,
         calls=calls,
         arithmetic=tuple(
             node.value for node in nodes if isinstance(node, SetAction) and isinstance(node.value, Arithmetic)
         ),
-        operators=tuple(node for node in nodes if isinstance(node, AddAction | DeleteAction)),
+        operators=tuple([node for node in nodes if isinstance(node, _WITH_OPERATOR)]),
         nodes=nodes,
         names=frozenset(placeholder for placeholder in placeholders if placeholder[0] == "#"),
         values=frozenset(placeholder for placeholder in placeholders if placeholder[0] == ":"),
-        client_error=client_error,
     )
 
 

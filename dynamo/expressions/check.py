@@ -85,10 +85,6 @@ def check_request(
 ) -> None:
     """The body of dynamo.expressions.check_expressions, which documents it."""
     expressions = [expression for expression in (condition, update, projection) if expression is not None]
-    if update is not None and update.client_error:
-        raise invalid_expression(UPDATE, update.client_error)
-    if condition is not None and condition.client_error:
-        raise invalid_expression(condition.parameter, condition.client_error)
     if names is not None:
         if not expressions:
             raise validation(f"{_NAMES_MAP} can only be specified when using expressions")
@@ -208,8 +204,6 @@ def _check_unused(parameter: str, defined: Iterable[str], used: Sequence[frozens
 
 def check_condition(condition: Condition, names: Mapping[str, str], values: Item) -> None:
     """Check a condition that a client wrote, clause by clause."""
-    if condition.client_error:
-        raise invalid_expression(condition.parameter, condition.client_error)
     for unit in condition.units:
         check_unit(unit, condition.parameter, names, values)
 

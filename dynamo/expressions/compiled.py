@@ -6,9 +6,10 @@ compiled expression knows no request, so whatever differs between two requests c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 
+from dynamo.expressions.comparing import Memo
 from dynamo.expressions.nodes import (
     AddAction,
     Arithmetic,
@@ -24,21 +25,27 @@ from dynamo.values import AttributeValue, Item
 
 # (item, names, values) -> the value, or None where the item has none.
 Lookup = Callable[[Item, Mapping[str, str], Item], AttributeValue | None]
-# (item, names, values) -> whether the condition holds.
-Test = Callable[[Item, Mapping[str, str], Item], bool]
+# (item, bindings) -> whether the condition holds.
+Test = Callable[[Item, "Bindings"], bool]
 
 _NO_NAMES: Mapping[str, str] = {}
 _NO_VALUES: Item = {}
 
 
 class Bindings:
-    """ExpressionAttributeNames and ExpressionAttributeValues of one request; canonical, None where not given."""
+    """ExpressionAttributeNames and ExpressionAttributeValues of one request; canonical, None where not given.
 
-    __slots__ = ("names", "values")
+    Also what evaluating with them has worked out: `memo` of one item, emptied by dynamo.expressions.matches, and
+    `sets` of the request, by whatever compiled part asked for them.
+    """
+
+    __slots__ = ("memo", "names", "sets", "values")
 
     def __init__(self, names: Mapping[str, str] | None, values: Item | None) -> None:
         self.names: Mapping[str, str] = _NO_NAMES if names is None else names
         self.values: Item = _NO_VALUES if values is None else values
+        self.memo: Memo = {}
+        self.sets: dict[object, frozenset[Hashable]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +63,8 @@ class Condition:
     negates: bool
     names: frozenset[str]
     values: frozenset[str]
-    # Not empty when the text was translated from legacy parameters: the syntax error it is from a client.
-    client_error: str
+    # Translated from legacy parameters.
+    is_translated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +97,17 @@ class Update:
     nodes: tuple[UpdateAction, ...]
     names: frozenset[str]
     values: frozenset[str]
-    # As in Condition.
-    client_error: str
 
 
-@dataclass(frozen=True, slots=True)
+# Compared by identity, so that a request can keep what it makes of it.
+@dataclass(frozen=True, slots=True, eq=False)
 class Projection:
     """A projection; paths stand in the order of the text."""
 
     paths: tuple[Path, ...]
-    # The names when every path is a single one, else empty.
+    # Every path is a single name or #placeholder.
+    is_flat: bool
+    # The names when every path is a single name, else empty.
     flat: tuple[str, ...]
     placeholders: tuple[str, ...]
     names: frozenset[str]

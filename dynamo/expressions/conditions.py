@@ -111,9 +111,6 @@ class ConditionParser(Parser):
                 level.negated = not level.negated
                 level.prefixed = True
             elif self.take("("):
-                if self.legacy and outer:
-                    # No operator limit keeps the tree shallow here, but translations have one level at most.
-                    self.fail()
                 outer.append(level)
                 level = _Level()
             else:
@@ -205,7 +202,7 @@ class ConditionParser(Parser):
         while self.take(","):
             candidates.append(self.operand())
         self.expect(")")
-        if len(candidates) > EXPRESSION_IN_OPERANDS_MAX and not self.legacy:
+        if len(candidates) > EXPRESSION_IN_OPERANDS_MAX:
             self.note(
                 IN_OPERANDS,
                 f"The IN operator is provided with too many operands; number of operands: {len(candidates)}",

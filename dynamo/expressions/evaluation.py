@@ -2,15 +2,16 @@
 
 compile_condition is called by dynamo.expressions.parse_condition, the result by `matches`. Law: total for every
 canonical item; a missing attribute or a type that does not fit makes a condition false, never an error, because only
-what the request itself contains is judged, and that by dynamo.expressions.check.
+what the request itself contains is judged, and that by dynamo.expressions.check. What an evaluation works out of large
+values it keeps in its Bindings (dynamo.expressions.comparing).
 """
 
 from __future__ import annotations
 
-from binascii import a2b_base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
-from dynamo.expressions.compiled import Lookup, Test
+from dynamo.expressions.comparing import Memo, begins_with, comparable, compare, contains, equal, size_of
+from dynamo.expressions.compiled import Bindings, Lookup, Test
 from dynamo.expressions.faults import function_misused, invalid_expression, operand_count, operand_type
 from dynamo.expressions.nodes import (
     And,
@@ -26,7 +27,7 @@ from dynamo.expressions.nodes import (
     Value,
 )
 from dynamo.expressions.paths import compile_path
-from dynamo.values import AttributeValue, Item, compare_values, equal_values
+from dynamo.values import AttributeValue, Item
 
 # Operands each function takes.
 FUNCTION_OPERANDS: Mapping[str, int] = {
@@ -39,6 +40,9 @@ FUNCTION_OPERANDS: Mapping[str, int] = {
     "if_not_exists": 2,
     "list_append": 2,
 }
+
+# Candidates of an IN that are compared one by one: a set costs as much as so many comparisons of one item.
+_CANDIDATES_TRIED_MAX = 8
 
 _ORDERED: Mapping[str, Callable[[int], bool]] = {
     "<": lambda order: order < 0,
@@ -69,10 +73,7 @@ def compile_condition(node: ConditionNode, parameter: str) -> Test:
             compile_operand(node.high, parameter),
         )
     if isinstance(node, In):
-        return _in(
-            compile_operand(node.subject, parameter),
-            tuple(compile_operand(candidate, parameter) for candidate in node.candidates),
-        )
+        return _compile_in(node, parameter)
     return _compile_call(node, parameter)
 
 
@@ -98,21 +99,6 @@ def compile_operand(operand: Operand, parameter: str) -> Lookup:
     return _size(compile_operand(argument, parameter))
 
 
-def size_of(value: AttributeValue) -> int | None:
-    """What size() gives: UTF-16 units of S, bytes of B, elements of sets, lists and maps; None for N, BOOL and NULL.
-
-    Source: the service counts strings as Java does (recorded answers).
-    """
-    ((kind, inner),) = value.items()
-    if kind == "S":
-        return len(inner) if inner.isascii() else len(inner.encode("utf-16-le", "surrogatepass")) // 2
-    if kind == "B":
-        return len(a2b_base64(inner))
-    if kind in ("N", "BOOL", "NULL"):
-        return None
-    return len(inner)
-
-
 def _refused(parameter: str, detail: str) -> Lookup:
     """An operand that the checks refuse; it refuses by itself when it is evaluated without them."""
 
@@ -123,9 +109,9 @@ def _refused(parameter: str, detail: str) -> Lookup:
 
 
 def _all(parts: tuple[Test, ...]) -> Test:
-    def test(item: Item, names: Mapping[str, str], values: Item) -> bool:
+    def test(item: Item, bindings: Bindings) -> bool:
         for part in parts:  # noqa: SIM110 - all() over a generator costs a frame for each level
-            if not part(item, names, values):
+            if not part(item, bindings):
                 return False
         return True
 
@@ -133,9 +119,9 @@ def _all(parts: tuple[Test, ...]) -> Test:
 
 
 def _any(parts: tuple[Test, ...]) -> Test:
-    def test(item: Item, names: Mapping[str, str], values: Item) -> bool:
+    def test(item: Item, bindings: Bindings) -> bool:
         for part in parts:  # noqa: SIM110 - as above
-            if part(item, names, values):
+            if part(item, bindings):
                 return True
         return False
 
@@ -143,8 +129,8 @@ def _any(parts: tuple[Test, ...]) -> Test:
 
 
 def _negated(part: Test) -> Test:
-    def test(item: Item, names: Mapping[str, str], values: Item) -> bool:
-        return not part(item, names, values)
+    def test(item: Item, bindings: Bindings) -> bool:
+        return not part(item, bindings)
 
     return test
 
@@ -153,57 +139,78 @@ def _compile_comparison(node: Comparison, parameter: str) -> Test:
     left = compile_operand(node.left, parameter)
     right = compile_operand(node.right, parameter)
     if node.operator == "=":
-        return _equal(left, right)
+        return _of_two(equal, left, right)
     if node.operator == "<>":
         # Also true when an attribute, or both, are missing.
-        return _negated(_equal(left, right))
+        return _negated(_of_two(equal, left, right))
     decide = _ORDERED[node.operator]
 
-    def ordered(item: Item, names: Mapping[str, str], values: Item) -> bool:
-        first = left(item, names, values)
-        second = right(item, names, values)
-        if first is None or second is None:
-            return False
-        order = compare_values(first, second)
+    def ordered(first: AttributeValue, second: AttributeValue, memo: Memo) -> bool:
+        order = compare(first, second, memo)
         return order is not None and decide(order)
 
-    return ordered
+    return _of_two(ordered, left, right)
 
 
-def _equal(left: Lookup, right: Lookup) -> Test:
-    def equal(item: Item, names: Mapping[str, str], values: Item) -> bool:
-        first = left(item, names, values)
-        second = right(item, names, values)
-        # What is missing equals nothing, not even something else that is missing.
-        if first is None or second is None:
-            return False
-        return first == second or equal_values(first, second)
+def _of_two(decide: Callable[[AttributeValue, AttributeValue, Memo], bool], first: Lookup, second: Lookup) -> Test:
+    """False without both: what is missing equals nothing, not even something else that is missing."""
 
-    return equal
+    def test(item: Item, bindings: Bindings) -> bool:
+        names, values = bindings.names, bindings.values
+        left = first(item, names, values)
+        right = second(item, names, values)
+        return left is not None and right is not None and decide(left, right, bindings.memo)
+
+    return test
 
 
 def _between(subject: Lookup, low: Lookup, high: Lookup) -> Test:
-    def between(item: Item, names: Mapping[str, str], values: Item) -> bool:
+    def between(item: Item, bindings: Bindings) -> bool:
+        names, values, memo = bindings.names, bindings.values, bindings.memo
         value = subject(item, names, values)
         lower = low(item, names, values)
         upper = high(item, names, values)
         if value is None or lower is None or upper is None:
             return False
-        from_lower = compare_values(value, lower)
-        from_upper = compare_values(value, upper)
+        from_lower = compare(value, lower, memo)
+        from_upper = compare(value, upper, memo)
         return from_lower is not None and from_upper is not None and from_lower >= 0 and from_upper <= 0
 
     return between
 
 
-def _in(subject: Lookup, candidates: tuple[Lookup, ...]) -> Test:
-    def found(item: Item, names: Mapping[str, str], values: Item) -> bool:
+def _compile_in(node: In, parameter: str) -> Test:
+    """More than a few candidates that the request gives are looked up in a set of them, made once for the request."""
+    subject = compile_operand(node.subject, parameter)
+    is_listed = node.is_listed
+    given_ones = [candidate for candidate in node.candidates if isinstance(candidate, Value)]
+    is_set = is_listed or len(given_ones) > _CANDIDATES_TRIED_MAX
+    placeholders = tuple(candidate.placeholder for candidate in given_ones) if is_set else ()
+    others = tuple(
+        compile_operand(candidate, parameter)
+        for candidate in node.candidates
+        if not (is_set and isinstance(candidate, Value))
+    )
+    owner = object()
+
+    def given(values: Item) -> frozenset[Hashable]:
+        candidates: Sequence[AttributeValue] = [values[placeholder] for placeholder in placeholders]
+        return _comparables(candidates[0]["L"] if is_listed else candidates)
+
+    def found(item: Item, bindings: Bindings) -> bool:
+        names, values, memo = bindings.names, bindings.values, bindings.memo
         value = subject(item, names, values)
         if value is None:
             return False
-        for candidate in candidates:
+        if is_set:
+            candidates = bindings.sets.get(owner)
+            if candidates is None:
+                candidates = bindings.sets[owner] = given(values)
+            if comparable(value, memo) in candidates:
+                return True
+        for candidate in others:
             other = candidate(item, names, values)
-            if other is not None and (value == other or equal_values(value, other)):
+            if other is not None and equal(value, other, memo):
                 return True
         return False
 
@@ -231,59 +238,63 @@ def _compile_call(call: Call, parameter: str) -> Test:
     if function == "size":
         return _as_test(_refused(parameter, function_misused(function)))
     second = compile_operand(call.arguments[1], parameter)
+    container = call.arguments[0]
+    if function == "contains" and isinstance(container, Value):
+        return _request_contains(container.placeholder, second)
     return _of_two(_FUNCTIONS_OF_TWO[function], first, second)
 
 
+def _request_contains(placeholder: str, element: Lookup) -> Test:
+    """contains in a value of the request: what is in a list or set is made a set once, not for every item."""
+    owner = object()
+
+    def test(item: Item, bindings: Bindings) -> bool:
+        values, memo = bindings.values, bindings.memo
+        container = values[placeholder]
+        searched = element(item, bindings.names, values)
+        if searched is None:
+            return False
+        ((kind, inner),) = container.items()
+        if kind not in ("L", "SS", "NS", "BS"):
+            return contains(container, searched, memo)
+        elements = bindings.sets.get(owner)
+        if elements is None:
+            listed = inner if kind == "L" else [{kind[0]: member} for member in inner]
+            elements = bindings.sets[owner] = _comparables(listed)
+        return comparable(searched, memo) in elements
+
+    return test
+
+
+def _comparables(values: Sequence[AttributeValue]) -> frozenset[Hashable]:
+    memo: Memo = {}
+    return frozenset([comparable(value, memo) for value in values])
+
+
 def _as_test(refused: Lookup) -> Test:
-    def test(item: Item, names: Mapping[str, str], values: Item) -> bool:
-        return refused(item, names, values) is not None
+    def test(item: Item, bindings: Bindings) -> bool:
+        return refused(item, bindings.names, bindings.values) is not None
 
     return test
 
 
 def _exists(path: Lookup) -> Test:
-    def exists(item: Item, names: Mapping[str, str], values: Item) -> bool:
-        return path(item, names, values) is not None
+    def exists(item: Item, bindings: Bindings) -> bool:
+        return path(item, bindings.names, bindings.values) is not None
 
     return exists
 
 
-def _of_two(decide: Callable[[AttributeValue, AttributeValue], bool], first: Lookup, second: Lookup) -> Test:
-    def test(item: Item, names: Mapping[str, str], values: Item) -> bool:
-        left = first(item, names, values)
-        right = second(item, names, values)
-        return left is not None and right is not None and decide(left, right)
-
-    return test
-
-
-def _has_type(value: AttributeValue, type_name: AttributeValue) -> bool:
+def _has_type(value: AttributeValue, type_name: AttributeValue, _memo: Memo) -> bool:
     return type_name.get("S") in value
 
 
-def _begins_with(value: AttributeValue, prefix: AttributeValue) -> bool:
-    if "S" in value and "S" in prefix:
-        return bool(value["S"].startswith(prefix["S"]))
-    if "B" in value and "B" in prefix:
-        return a2b_base64(value["B"]).startswith(a2b_base64(prefix["B"]))
-    return False
+def _begins_with(value: AttributeValue, prefix: AttributeValue, _memo: Memo) -> bool:
+    return begins_with(value, prefix)
 
 
-def _contains(container: AttributeValue, element: AttributeValue) -> bool:
-    """A substring of S or B, a member of a set of the same scalar type, an equal element of a list."""
-    ((kind, inner),) = container.items()
-    ((element_kind, searched),) = element.items()
-    if kind == "L":
-        return any(equal_values(candidate, element) for candidate in inner)
-    if kind == element_kind == "B":
-        return a2b_base64(searched) in a2b_base64(inner)
-    if kind == element_kind == "S" or kind in ("SS", "NS", "BS"):
-        return kind[0] == element_kind and searched in inner
-    return False
-
-
-_FUNCTIONS_OF_TWO: Mapping[str, Callable[[AttributeValue, AttributeValue], bool]] = {
+_FUNCTIONS_OF_TWO: Mapping[str, Callable[[AttributeValue, AttributeValue, Memo], bool]] = {
     "attribute_type": _has_type,
     "begins_with": _begins_with,
-    "contains": _contains,
+    "contains": contains,
 }

@@ -61,6 +61,8 @@ class In:
 
     subject: Operand
     candidates: tuple[Operand, ...]
+    # There is one candidate, a list in the request, and its elements are meant.
+    is_listed: bool = False
 
 
 SimpleCondition = Comparison | Between | In | Call

@@ -14,12 +14,7 @@ from dynamo.expressions.faults import function_misused, invalid_expression
 from dynamo.expressions.lexer import Token, TokenKind, syntax_error_detail, tokenize
 from dynamo.expressions.nodes import Call, Operand, Path, PathElement, Value
 from dynamo.expressions.reserved import is_reserved
-from dynamo.limits import (
-    EXPRESSION_BYTES_MAX,
-    EXPRESSION_OPERATORS_MAX,
-    LEGACY_TRANSLATION_BYTES_MAX,
-    NESTING_LEVELS_MAX,
-)
+from dynamo.limits import EXPRESSION_BYTES_MAX, EXPRESSION_OPERATORS_MAX, NESTING_LEVELS_MAX
 
 CONDITION_FUNCTIONS = frozenset(
     {"attribute_exists", "attribute_not_exists", "attribute_type", "begins_with", "contains", "size"}
@@ -31,11 +26,6 @@ LIST_INDEX_MAX = 2**31 - 1
 _LIST_INDEX_DIGITS_MAX = 10
 
 _WHITE_SPACE = " \t\r\n"
-
-# A text that begins with this was translated from legacy parameters (dynamo.queries.legacy), which have other limits
-# than expressions. A client may send it too: what compiles from it says which syntax error it is then, and
-# check_request raises that.
-LEGACY_MARK = "\x00"
 
 # Kinds of fault that do not stop the parse.
 PARENTHESES = "parentheses"
@@ -74,11 +64,8 @@ class Parser:
         self.parameter = parameter
         if not text.strip(_WHITE_SPACE):
             raise invalid_expression(parameter, "The expression can not be empty;")
-        self.legacy = text[0] == LEGACY_MARK
-        if self.legacy:
-            text = text[1:]
         size_bytes = len(text.encode("utf-8", "surrogatepass"))
-        if size_bytes > (LEGACY_TRANSLATION_BYTES_MAX if self.legacy else EXPRESSION_BYTES_MAX):
+        if size_bytes > EXPRESSION_BYTES_MAX:
             raise invalid_expression(
                 parameter,
                 f"Expression size has exceeded the maximum allowed size; expression size: {size_bytes}",
@@ -141,14 +128,6 @@ class Parser:
         """Whether the whole expression is consumed."""
         return self._tokens[self._at].kind is TokenKind.END
 
-    @property
-    def client_error(self) -> str:
-        """The detail of the syntax error that this text is when a client wrote it; empty for a proper expression."""
-        if not self.legacy:
-            return ""
-        text = LEGACY_MARK + self._text
-        return syntax_error_detail(text, tokenize(text), 0)
-
     def fail(self) -> NoReturn:
         """Raise the syntax error at the next token."""
         raise invalid_expression(self.parameter, syntax_error_detail(self._text, self._tokens, self._at))
@@ -168,7 +147,7 @@ class Parser:
     def count_operator(self) -> None:
         """Count an operator or a function against the limit."""
         self._operators += 1
-        if self._operators > EXPRESSION_OPERATORS_MAX and not self.legacy:
+        if self._operators > EXPRESSION_OPERATORS_MAX:
             # Reported with the first count that is too large, whatever follows (seen on the service).
             raise invalid_expression(
                 self.parameter,

@@ -12,7 +12,7 @@ from typing import Any
 from dynamo.errors import DynamoError, validation
 from dynamo.expressions import check_expressions
 from dynamo.partiql.compiler import StatementCompiler, unprefixed
-from dynamo.partiql.faults import PARAMETER_COUNT
+from dynamo.partiql.faults import PARAMETER_COUNT, TOO_DEEP, malformed
 from dynamo.partiql.parser import StatementParser
 from dynamo.partiql.reads import Read, SelectPlan, cut, plan_select
 from dynamo.partiql.statements import Change, Delete, Insert, Select, Statement, parameter_placeholder
@@ -49,9 +49,13 @@ _SET_TYPES = frozenset({"SS", "NS", "BS"})
 @lru_cache(CACHED_STATEMENTS_MAX)
 def parse_statement(text: str) -> Statement:
     """The statement in `text`. Raises ValidationException with the service's text. Cached; the result is immutable."""
-    parser = StatementParser(text)
-    tree = parser.parse()
-    return StatementCompiler(text, parser.parameters).compile(tree)
+    try:
+        parser = StatementParser(text)
+        tree = parser.parse()
+        return StatementCompiler(text, parser.parameters).compile(tree)
+    except RecursionError as error:
+        # The levels are counted, but how much of the stack the caller has used is not known.
+        raise malformed(TOO_DEEP) from error
 
 
 def bind(statement: Statement, parameters: list[Any]) -> Item:

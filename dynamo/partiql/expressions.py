@@ -1,15 +1,16 @@
 """The grammar of PartiQL expressions.
 
-Called by the grammar of statements. Law: one token of look-ahead, and every level of nesting is counted, so no text
-exhausts the Python stack.
+Called by the grammar of statements. Law: one token of look-ahead; levels of the grammar and of the tree that comes of
+it are both counted (operators in a row make a deep tree of a flat text), so no text exhausts the Python stack.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NoReturn
 
 from dynamo.errors import DynamoError, validation
-from dynamo.partiql.faults import malformed
+from dynamo.partiql.faults import TOO_DEEP, malformed
 from dynamo.partiql.keywords import FUNCTION_KEYWORDS, TYPE_NAMES
 from dynamo.partiql.lexer import Token, TokenKind, tokenize
 from dynamo.partiql.nodes import (
@@ -25,10 +26,11 @@ from dynamo.partiql.nodes import (
     Struct,
 )
 
-# Parentheses, brackets, calls and prefixes inside one another; each takes a few frames of the Python stack.
+# Parentheses, brackets, calls, prefixes and operators inside one another; each takes a few frames of the Python stack.
 NESTING_EXPRESSIONS_MAX = 100
-_TOO_DEEP = "Nesting of expressions is too deep"
 _LIST_INDEX_MAX = 2**31 - 1
+# int() refuses a text of thousands of digits.
+_LIST_INDEX_DIGITS_MAX = len(str(_LIST_INDEX_MAX))
 
 _BINDING = {
     "or": 1,
@@ -122,17 +124,12 @@ class ExpressionParser:
         """One expression whose operators bind tighter than `binding`. Raises ValidationException."""
         self._depth += 1
         if self._depth > NESTING_EXPRESSIONS_MAX:
-            raise malformed(_TOO_DEEP)
+            raise malformed(TOO_DEEP)
         left = self._prefix()
-        nested = 0
         while True:
             operator, tokens = self._infix()
             if operator is None or _BINDING[operator] <= binding:
                 break
-            # AND and OR gain an operand; every other operator puts what stands before it one level deeper.
-            nested += operator not in ("and", "or")
-            if nested > NESTING_EXPRESSIONS_MAX:
-                raise malformed(_TOO_DEEP)
             left = self._continued(left, operator, tokens)
         self._depth -= 1
         return left
@@ -156,7 +153,8 @@ class ExpressionParser:
         node: Expression
         if operator == "is":
             negated = self.take_word("not")
-            node = IsType(left, self._type_name(), start=token.start, length=token.end - token.start)
+            depth = _depth_above((left,))
+            node = IsType(left, self._type_name(), start=token.start, length=token.end - token.start, depth=depth)
         elif operator == "between":
             low = self._right(_COMPARISON_BINDING)
             if not self.take_word("and"):
@@ -165,7 +163,7 @@ class ExpressionParser:
         elif operator == "in":
             node = _operation(token, operator, left, self._in_list())
         elif operator in ("and", "or") and isinstance(left, Operation) and left.operator == operator:
-            node = _operation(token, operator, *left.operands, self._right(_BINDING[operator]))
+            node = _with_operand(left, token, self._right(_BINDING[operator]))
         else:
             node = _operation(token, operator, left, self._right(_BINDING[operator]))
         return _operation(token, "not", node) if negated else node
@@ -195,7 +193,7 @@ class ExpressionParser:
         token = self.peek()
         if self.take("("):
             items = self._items(")", "right parenthesis")
-            return Sequence("list", items, start=token.start, length=1)
+            return Sequence("list", items, start=token.start, length=1, depth=_depth_above(items))
         return self._right(_BINDING["in"])
 
     def _items(self, closing: str, name: str) -> tuple[Expression, ...]:
@@ -266,7 +264,8 @@ class ExpressionParser:
             arguments: tuple[Expression, ...] = ()
         else:
             arguments = self._items(")", "right parenthesis")
-        return Call(token.text.lower(), arguments, start=token.start, length=token.end - token.start)
+        depth = _depth_above(arguments)
+        return Call(token.text.lower(), arguments, start=token.start, length=token.end - token.start, depth=depth)
 
     def _bracketed(self, token: Token) -> Expression:
         if token.text == "(":
@@ -274,9 +273,11 @@ class ExpressionParser:
             self.expect(")", "right parenthesis")
             return inner
         if token.text == "[":
-            return Sequence("list", self._items("]", "right bracket"), start=token.start, length=1)
+            items = self._items("]", "right bracket")
+            return Sequence("list", items, start=token.start, length=1, depth=_depth_above(items))
         if token.text == "<<":
-            return Sequence("bag", self._items(">>", "right double angle bracket"), start=token.start, length=2)
+            items = self._items(">>", "right double angle bracket")
+            return Sequence("bag", items, start=token.start, length=2, depth=_depth_above(items))
         if token.text == "{":
             return self._struct(token)
         raise malformed("Unexpected term")
@@ -289,7 +290,8 @@ class ExpressionParser:
             key = self.expression()
             self.expect(":", "colon")
             members.append((key, self.expression()))
-        return Struct(tuple(members), start=token.start, length=1)
+        depth = _depth_above([part for member in members for part in member])
+        return Struct(tuple(members), start=token.start, length=1, depth=depth)
 
     # Paths.
 
@@ -325,16 +327,33 @@ class ExpressionParser:
             if inner.kind == "S":
                 return inner.text
             if inner.kind == "N" and inner.text.isdigit():
-                if int(inner.text) <= _LIST_INDEX_MAX:
-                    return int(inner.text)
+                digits = inner.text.lstrip("0") or "0"
+                if len(digits) <= _LIST_INDEX_DIGITS_MAX and int(digits) <= _LIST_INDEX_MAX:
+                    return int(digits)
                 self.note(validation(f"List index is not within the allowable range; index: [{inner.text}]"))
                 return None
         self.note(validation("Unexpected path component"))
         return None
 
 
+def _depth_above(below: Collection[Expression]) -> int:
+    """The depth of a node above these. Raises ValidationException when that is too deep."""
+    depth = 1 + max([node.depth for node in below], default=0)
+    if depth > NESTING_EXPRESSIONS_MAX:
+        raise malformed(TOO_DEEP)
+    return depth
+
+
 def _operation(token: Token, operator: str, *operands: Expression) -> Operation:
-    return Operation(operator, operands, start=token.start, length=token.end - token.start)
+    depth = _depth_above(operands)
+    return Operation(operator, operands, start=token.start, length=token.end - token.start, depth=depth)
+
+
+def _with_operand(left: Operation, token: Token, operand: Expression) -> Operation:
+    """An AND or OR with one more operand; the ones that it has are not looked at again."""
+    depth = max(left.depth, _depth_above((operand,)))
+    length = token.end - token.start
+    return Operation(left.operator, (*left.operands, operand), start=token.start, length=length, depth=depth)
 
 
 def _signed(token: Token, operand: Expression) -> Expression:

@@ -11,6 +11,7 @@ from dynamo.errors import DynamoError, validation
 
 INCOMPLETE_KEY = "Where clause does not contain a mandatory equality on all key attributes"
 PARAMETER_COUNT = "Number of parameters in request and statement don't match."
+TOO_DEEP = "Nesting of expressions is too deep"
 ALIASING = "Aliasing is not supported"
 OVERLAPPING = "Overlapping conditions with range keys are not supported in where clause"
 TOO_MANY_READS = "Too many decomposed read operations for a given query."

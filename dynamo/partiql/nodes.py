@@ -1,7 +1,8 @@
 """The syntax tree of a PartiQL statement, as the grammar reads it.
 
 Built by the parser, read by the compiler. Law: immutable; nothing here knows which forms DynamoDB accepts. `start` and
-`length` of a node are those of the token that error texts point at.
+`length` of a node are those of the token that error texts point at; `depth` counts the nodes from it down to the lowest
+leaf, for whoever walks the tree does so by recursion.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ class Expression:
 
     start: int
     length: int
+    depth: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ def check_filter_keys(condition: Condition, names: Mapping[str, str] | None, lay
     heads = {_head(path, names or {}) for path in condition.paths}
     for attribute in layout.attributes:
         if attribute.name in heads:
-            filter_name = "QueryFilter" if condition.client_error else "Filter Expression"
+            filter_name = "QueryFilter" if condition.is_translated else "Filter Expression"
             raise validation(
                 f"{filter_name} can only contain non-primary key attributes: Primary key attribute: {attribute.name}"
             )

@@ -2,7 +2,7 @@
 
 Called by the router before the table is looked up. Law: what a legacy parameter means is said by an expression, so
 leader and replicas know only expressions; the text depends on the shape of the parameter only, so that its parsed form
-is found in the cache. Translations are marked (dynamo.expressions.parser) and have no syntax that a client could use.
+is found in the cache. Only this module makes translations (dynamo.expressions.translations), which no client can write.
 
 Placeholders of conditions are #c0 and :c0, of updates #u0 and :u0, of projections #p0: names and values of several
 translations can be joined.
@@ -10,12 +10,13 @@ translations can be joined.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from dynamo.errors import invalid_parameter, validation
-from dynamo.expressions.parser import LEGACY_MARK
+from dynamo.expressions.translations import write_condition, write_lines
+from dynamo.limits import LEGACY_ATTRIBUTES_MAX, LEGACY_LISTED_VALUES_MAX
 from dynamo.queries.key_conditions import AttributeCondition, KeyConditions
 from dynamo.values import AttributeValue, Item, canonical_value, compare_values
 
@@ -49,7 +50,6 @@ _TYPES: Final[Mapping[str, frozenset[str]]] = {
     "CONTAINS": _SCALARS | {"BOOL", "NULL"},
     "NOT_CONTAINS": _SCALARS | {"BOOL", "NULL"},
 }
-_COMPARATORS: Final = {"EQ": "=", "NE": "<>", "LE": "<=", "LT": "<", "GE": ">=", "GT": ">"}
 _KEY_OPERATORS: Final = {
     "EQ": "=",
     "LE": "<=",
@@ -61,7 +61,6 @@ _KEY_OPERATORS: Final = {
 }
 _SETS: Final = frozenset({"SS", "NS", "BS"})
 _ADDABLE: Final = _SETS | {"N", "L"}
-_ACTIONS: Final = ("SET", "REMOVE", "ADD", "DELETE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +93,10 @@ class _Placeholders:
         return placeholder
 
     def translated(self, text: str) -> Translated:
-        """The finished translation."""
-        return Translated(LEGACY_MARK + text, self.names, self.values)
+        """The finished translation. Raises ValidationException when it is too long."""
+        if len(self.names) > LEGACY_ATTRIBUTES_MAX:
+            raise invalid_parameter(f"Too many attributes in one parameter, the limit is {LEGACY_ATTRIBUTES_MAX}")
+        return Translated(text, self.names, self.values)
 
 
 # -- conditions
@@ -204,30 +205,18 @@ def _condition(
         return None
     placeholders = _Placeholders("c")
     clauses = []
+    listed = 0
     for attribute, (operator, values) in checked.items():
         name = placeholders.name(attribute)
-        clauses.append(_clause(operator, name, [placeholders.value(value) for value in values]))
-    return placeholders.translated(f" {conditional_operator or 'AND'} ".join(clauses))
-
-
-def _clause(operator: str, name: str, values: Sequence[str]) -> str:
-    """One condition in the expression language, which can say all that the legacy operators mean."""
-    comparator = _COMPARATORS.get(operator)
-    if comparator is not None:
-        return f"{name} {comparator} {values[0]}"
-    return _CLAUSES[operator](name, values)
-
-
-_CLAUSES: Final[Mapping[str, Callable[[str, Sequence[str]], str]]] = {
-    "NULL": lambda name, _values: f"attribute_not_exists({name})",
-    "NOT_NULL": lambda name, _values: f"attribute_exists({name})",
-    "CONTAINS": lambda name, values: f"contains({name}, {values[0]})",
-    # False for a missing attribute, unlike NOT contains.
-    "NOT_CONTAINS": lambda name, values: f"(attribute_exists({name}) AND NOT contains({name}, {values[0]}))",
-    "BEGINS_WITH": lambda name, values: f"begins_with({name}, {values[0]})",
-    "IN": lambda name, values: f"{name} IN ({', '.join(values)})",
-    "BETWEEN": lambda name, values: f"{name} BETWEEN {values[0]} AND {values[1]}",
-}
+        if operator == "IN":
+            listed += len(values)
+            values = [{"L": values}]
+        clauses.append(" ".join([operator, name, *[placeholders.value(value) for value in values]]))
+    if listed > LEGACY_LISTED_VALUES_MAX:
+        raise invalid_parameter(
+            f"Too many values for the IN ComparisonOperator, the limit is {LEGACY_LISTED_VALUES_MAX}"
+        )
+    return placeholders.translated(write_condition(conditional_operator or "AND", clauses))
 
 
 # -- updates and projections
@@ -239,7 +228,7 @@ def translate_updates(updates: Mapping[str, Any] | None) -> Translated | None:
     Raises SerializationException for wrong JSON types of values, else ValidationException.
     """
     placeholders = _Placeholders("u")
-    sections: dict[str, list[str]] = {section: [] for section in _ACTIONS}
+    actions = []
     for attribute, update in (updates or {}).items():
         action = update.get("Action") or "PUT"
         raw = update.get("Value")
@@ -247,20 +236,14 @@ def translate_updates(updates: Mapping[str, Any] | None) -> Translated | None:
         _check_action(action, value)
         name = placeholders.name(attribute)
         if value is None:
-            sections["REMOVE"].append(name)
-        elif action == "PUT":
-            sections["SET"].append(f"{name} = {placeholders.value(value)}")
+            actions.append(f"REMOVE {name}")
         else:
-            sections[action].append(f"{name} {placeholders.value(value)}")
-    if not placeholders.names:
-        return None
-    return placeholders.translated(
-        " ".join(f"{section} {', '.join(actions)}" for section, actions in sections.items() if actions)
-    )
+            actions.append(f"{'SET' if action == 'PUT' else action} {name} {placeholders.value(value)}")
+    return placeholders.translated(write_lines(actions)) if actions else None
 
 
 def translate_attributes_to_get(attributes: Iterable[str]) -> Translated:
-    """AttributesToGet as a ProjectionExpression, which needs no mark. Raises ValidationException for duplicates."""
+    """AttributesToGet as a ProjectionExpression. Raises ValidationException for duplicates."""
     placeholders = _Placeholders("p")
     seen: set[str] = set()
     for attribute in attributes:
@@ -268,7 +251,7 @@ def translate_attributes_to_get(attributes: Iterable[str]) -> Translated:
             raise invalid_parameter(f"Duplicate value in attribute name: {attribute}")
         seen.add(attribute)
         placeholders.name(attribute)
-    return Translated(", ".join(placeholders.names), placeholders.names, {})
+    return placeholders.translated(write_lines(list(placeholders.names)))
 
 
 def _check_action(action: str, value: AttributeValue | None) -> None:

@@ -5,7 +5,8 @@ reading rows as they lie, in slices of a millisecond with pauses between, and de
 which judges the newest item again: one that was given more time meanwhile stays.
 
 Laws: an expired item is visible until it was swept; a sweep never holds the loop longer than a slice, and never has
-more than EXPIRES_IN_FLIGHT_MAX deletions under way.
+more than EXPIRES_IN_FLIGHT_MAX deletions under way. No slice is looked at of a table that the newest catalog of this
+node no longer has time to live for, or by another attribute: what was disabled stops within a slice.
 """
 
 from __future__ import annotations
@@ -67,10 +68,14 @@ def expiring_tables(catalog: catalog_pb2.Catalog) -> list[ExpiringTable]:
 
 
 def sweep_slice(
-    state: PartitionState, table: ExpiringTable, cursor: bytes, now_s: int, monotonic: Callable[[], float]
+    state: PartitionState,
+    table: ExpiringTable,
+    cursor: bytes,
+    now_s: int,
+    monotonic: Callable[[], float],
+    ends_at: float,
 ) -> Slice:
-    """Look at rows from `cursor` (a logical key) on until SLICE_S is over or enough are expired."""
-    ends_at = monotonic() + SLICE_S
+    """Look at rows from `cursor` (a logical key) on until `ends_at` (of `monotonic`) or until enough are expired."""
     expired: list[bytes] = []
     start, end = keyspace.table_range(table.table_id)
     head = keyspace.PREFIX_BYTES + len(start)
@@ -95,6 +100,10 @@ class ExpirySweeper:
         self._clock = clock
         self._interval_s = interval_s
         self._one_at_a_time = asyncio.Lock()
+        # When the next pause is due: a slice of time is shared by tables and partitions that hold little.
+        self._slice_ends_at = 0.0
+        self._catalog_version = 0
+        self._tables: list[ExpiringTable] = []
 
     async def run(self) -> None:
         """Sweep at every interval until cancelled."""
@@ -109,9 +118,9 @@ class ExpirySweeper:
         """
         async with self._one_at_a_time:
             began_at = self._clock.monotonic()
-            catalog = self._host.catalog
+            self._slice_ends_at = began_at + SLICE_S
             deleted = 0
-            for table in expiring_tables(catalog) if catalog is not None else ():
+            for table in self._expiring_tables():
                 for group_id in self._host.led_groups():
                     if group_id != CATALOG_PARTITION:
                         deleted += await self._sweep_rows(group_id, table, pause_s)
@@ -121,15 +130,29 @@ class ExpirySweeper:
                 log.info("expired_items_deleted", deleted=deleted, took_s=round(took_s, 3))
             return deleted
 
+    def _expiring_tables(self) -> list[ExpiringTable]:
+        """As the newest catalog here says; cheap while it stays the same."""
+        catalog = self._host.catalog
+        version = catalog.version if catalog is not None else 0
+        if version != self._catalog_version:
+            self._tables = expiring_tables(catalog) if catalog is not None else []
+            self._catalog_version = version
+        return self._tables
+
     async def _sweep_rows(self, group_id: int, table: ExpiringTable, pause_s: float) -> int:
         partition = self._host.partitions[group_id]
         cursor: bytes | None = keyspace.table_range(table.table_id)[0]
         deleted = 0
-        while cursor is not None and partition.group.is_leader:
+        while cursor is not None and partition.group.is_leader and table in self._expiring_tables():
             now_s = self._clock.wall_ms() // 1000
-            expired, cursor = sweep_slice(partition.state, table, cursor, now_s, self._clock.monotonic)
-            deleted += await self._expire(group_id, table, expired, now_s)
-            await asyncio.sleep(pause_s if cursor is not None else 0)
+            expired, cursor = sweep_slice(
+                partition.state, table, cursor, now_s, self._clock.monotonic, self._slice_ends_at
+            )
+            if expired:
+                deleted += await self._expire(group_id, table, expired, now_s)
+            if expired or cursor is not None or self._clock.monotonic() >= self._slice_ends_at:
+                await asyncio.sleep(pause_s)
+                self._slice_ends_at = self._clock.monotonic() + SLICE_S
         return deleted
 
     async def _expire(self, group_id: int, table: ExpiringTable, keys: list[bytes], now_s: int) -> int:

@@ -14,7 +14,7 @@ from node.indexing.changes import Locate, put_of, version_of
 from wire import log_pb2
 
 STEP_ITEMS_MAX = 200
-# A step ends with the item that reaches this.
+# A step ends with the item that reaches this, by what was read for it or by what it adds to the entry.
 STEP_BYTES_MAX = 256 * 1024
 
 
@@ -36,9 +36,12 @@ def next_step(
             step.done = False
             break
         step.cursor = key
-        size += len(stored)
-        version = version_of(newest(key, stored))
+        record = newest(key, stored)
+        version = version_of(record)
         change = put_of(index, key, version, locate) if version is not None else None
         if change is not None:
             step.index_changes.append(change)
+        # A small row may have a large update under way.
+        read, added = max(len(stored), len(record or b"")), len(change.key) + len(change.item) if change else 0
+        size += max(read, added)
     return step

@@ -35,6 +35,7 @@ class ItemVersion(NamedTuple):
 
     item: Item
     size: int  # by DynamoDB's rule
+    record: bytes = b""  # as it is stored, where that is known
 
 
 class Effects(NamedTuple):
@@ -59,11 +60,13 @@ class _Entry(NamedTuple):
     key: bytes
     projected: Item
     size: int
+    # The item's own record when the index holds all of it: a large item is not encoded again for each index.
+    record: bytes = b""
 
 
 def version_of(record: bytes | None) -> ItemVersion | None:
     """An item as stored."""
-    return ItemVersion(decode_item(record_json(record)), record_size(record)) if record is not None else None
+    return ItemVersion(decode_item(record_json(record)), record_size(record), record) if record is not None else None
 
 
 def collection_bytes(row: bytes | None) -> int:
@@ -134,7 +137,7 @@ def _entry(index: IndexDefinition, item_key: bytes, version: ItemVersion | None)
     if key is None:
         return None
     if index.projected_names is None:
-        return _Entry(key, version.item, version.size)
+        return _Entry(key, version.item, version.size, version.record)
     projected = index.projected(version.item)
     return _Entry(key, projected, item_size(projected))
 
@@ -179,6 +182,6 @@ def _global_changes(
 
 
 def _put(index_id: int, entry: _Entry, locate: Locate) -> log_pb2.IndexChange:
-    record = encode_record(entry.projected, entry.size)
+    record = entry.record or encode_record(entry.projected, entry.size)
     target = locate(partition_hash(entry.key))
     return log_pb2.IndexChange(index_id=index_id, key=entry.key, item=record, target=target)

@@ -9,8 +9,9 @@ target sees no gap and skips what it has.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import dropwhile, islice, takewhile
 from typing import NamedTuple
@@ -50,6 +51,7 @@ class _Target:
     sent_at: float | None = None  # a batch is under way
     not_before: float = 0.0
     refusals: int = 0  # in a row
+    offered: Sequence[int] = ()  # what the last batch could hold
 
 
 class Feeder:
@@ -61,6 +63,8 @@ class Feeder:
         self._leader_of = leader_of
         self._targets: dict[int, _Target] = {}
         self._trim_at = math.inf
+        # Records told to be applied since the last trim, about.
+        self._applied_count = 0
         self.next_event_at = math.inf
 
     # ------------------------------------------------------------------ sending
@@ -84,6 +88,7 @@ class Feeder:
                 continue
             sequences = self._sequences(waiting, state.applied, now, newest_ms)
             if sequences:
+                state.offered = sequences
                 batches.append(Batch(target, self._choose(target, state), sequences))
         return batches
 
@@ -103,6 +108,11 @@ class Feeder:
         state.node, state.sent_at = node, now
         self._wake_at(now + ANSWER_TIMEOUT_S)
 
+    def rest(self) -> None:
+        """The outbox is empty: time makes nothing due, and what is known of the targets stays."""
+        self._trim_at = self.next_event_at = math.inf
+        self._applied_count = 0
+
     def _wake_at(self, at: float) -> None:
         self.next_event_at = min(self.next_event_at, at)
 
@@ -118,6 +128,8 @@ class Feeder:
         """The target has applied everything of this outbox up to `position`."""
         state = self._targets.setdefault(target, _Target())
         state.applied = max(state.applied, position)
+        self._applied_count += bisect_right(state.offered, position)
+        state.offered = ()
         state.node, state.sent_at, state.refusals, state.not_before = node, None, 0, 0.0
         if state.applied > state.trimmed:
             self._trim_at = min(self._trim_at, now + TRIM_INTERVAL_S)
@@ -140,7 +152,8 @@ class Feeder:
     # ------------------------------------------------------------------ trimming
     def take_trims(self, outbox: Outbox, now: float) -> list[log_pb2.OutboxTrim]:
         """What is to be proposed as applied now; empty while it is too little and too early."""
-        if self._trim_at == math.inf:
+        # Asked on every turn: it must not cost the walk each time.
+        if self._trim_at == math.inf or (now < self._trim_at and self._applied_count < TRIM_RECORDS_MAX):
             return []
         trims = []
         for target, waiting in outbox.items():
@@ -149,9 +162,8 @@ class Feeder:
                 applied = takewhile(lambda record, last=state.applied: record.sequence <= last, waiting)  # type: ignore[misc]
                 sequences = [record.sequence for record in applied if record.sequence > state.trimmed]
                 trims.append(log_pb2.OutboxTrim(target=target, sequences=sequences))
-        if now < self._trim_at and sum([len(trim.sequences) for trim in trims]) < TRIM_RECORDS_MAX:
-            return []
         self._trim_at = math.inf
+        self._applied_count = 0
         for trim in trims:
             self._targets[trim.target].trimmed = self._targets[trim.target].applied
         return [trim for trim in trims if trim.sequences]

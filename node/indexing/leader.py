@@ -18,13 +18,21 @@ from node.machine.state import PartitionState
 from node.storage import keyspace
 from replication.messages import Kind, Message
 from replication.raft import RaftReplica
+from runtime.logs import get_logger
 from wire import log_pb2
+
+log = get_logger()
 
 # Records in the outbox of one partition from which on writes to tables with global indexes are refused, as DynamoDB
 # throttles a table whose index does not keep up.
 OUTBOX_RECORDS_MAX = 100_000
+# The same in bytes: records of large items take the disk long before they are many.
+OUTBOX_BYTES_MAX = 256 * 1024 * 1024
 # The same for backfills, which wait, so that writes find room.
 BACKFILL_OUTBOX_RECORDS_MAX = 5_000
+BACKFILL_OUTBOX_BYTES_MAX = 32 * 1024 * 1024
+# How long an index is left alone whose step failed; doubled with each failure in a row.
+STEP_RETRY_MIN_S, STEP_RETRY_MAX_S = 0.5, 60.0
 
 # Called with whether the entry was committed.
 Ended = Callable[[bool], None]
@@ -53,6 +61,10 @@ class IndexLeader:
         self._backfilling = False
         # Index id -> the log index that must be applied before its first step of this leadership.
         self._gates: dict[int, int] = {}
+        # Index id -> how often in a row its step failed.
+        self._failures: dict[int, int] = {}
+        # Index id -> when its next step may be tried; infinite until the turn of the failure ends.
+        self._retry_at: dict[int, float] = {}
 
     # ------------------------------------------------------------------ for people and daemons
     @property
@@ -64,20 +76,27 @@ class IndexLeader:
     @property
     def is_overloaded(self) -> bool:
         """Whether a write that changes a global index must be refused."""
-        return self._state.outbox_count >= OUTBOX_RECORDS_MAX
+        state = self._state
+        return state.outbox_count >= OUTBOX_RECORDS_MAX or state.outbox_bytes >= OUTBOX_BYTES_MAX
 
     @property
     def next_event_at(self) -> float:
         """When time alone makes this want a turn."""
-        return self._feeder.next_event_at if self._feeder is not None else math.inf
+        feeder_at = self._feeder.next_event_at if self._feeder is not None else math.inf
+        return min([feeder_at, *self._retry_at.values()]) if self._retry_at else feeder_at
 
     # ------------------------------------------------------------------ sending the outbox
     def batch_written(self, now: float) -> bool:
         """The end of a turn: what is applied can be read. Send what is due; true: the partition wants another turn."""
-        if self._state.outbox and self._group.is_ready_leader:
-            return self._feed(now)
-        self._feeder = None
-        return False
+        may_step = self._retry_steps(now) if self._retry_at else False
+        if not self._group.is_ready_leader:
+            self._feeder = None
+        elif self._state.outbox:
+            return self._feed(now) or may_step
+        elif self._feeder is not None:
+            # It is kept for what it knows: who leads the targets.
+            self._feeder.rest()
+        return may_step
 
     def _feed(self, now: float) -> bool:
         self._notice_term()
@@ -158,13 +177,14 @@ class IndexLeader:
     def _next_to_fill(self) -> int | None:
         if self._backfilling or not self._group.is_ready_leader or not self._cluster.is_known:
             return None
-        if self._state.outbox_count >= BACKFILL_OUTBOX_RECORDS_MAX:
+        state = self._state
+        if state.outbox_count >= BACKFILL_OUTBOX_RECORDS_MAX or state.outbox_bytes >= BACKFILL_OUTBOX_BYTES_MAX:
             return None
         self._notice_term()
         for index_id in sorted(self._state.unfinished_backfills):
             # Writes that were judged before this leader knew the index carry no change for it: the scan must find them.
             gate = self._gates.setdefault(index_id, self._group.journal.last_index)
-            if self._group.applied_index >= gate:
+            if self._group.applied_index >= gate and index_id not in self._retry_at:
                 return index_id
         return None
 
@@ -176,19 +196,40 @@ class IndexLeader:
         index_id = self._next_to_fill() if self._state.unfinished_backfills else None
         if index_id is None:
             return None
+        try:
+            step = self._next_step(index_id, newest)
+        except Exception as error:
+            # An item that no index can be made of must not end this process, and then that of every next leader.
+            log.error("backfill_step_failed", partition=self._state.group_id, index=index_id, exc_info=error)
+            self._failures[index_id] = self._failures.get(index_id, 0) + 1
+            self._retry_at[index_id] = math.inf
+            return None
+        self._failures.pop(index_id, None)
+        entry.backfill_steps.append(step)
+        self._backfilling = True
+        return self._step_ended
+
+    def _next_step(self, index_id: int, newest: Callable[[bytes, bytes | None], bytes | None]) -> log_pb2.BackfillStep:
         table_id = self._state.table_of_index(index_id)
-        definition = self._definition(table_id, index_id)
         cursor = self._state.backfills[index_id].cursor
-        step = next_step(
-            definition,
+        return next_step(
+            self._definition(table_id, index_id),
             self._state.rows_after(table_id, cursor),
             lambda key, stored: newest(keyspace.item_key(table_id, key), stored),
             cursor,
             self._cluster.locate,
         )
-        entry.backfill_steps.append(step)
-        self._backfilling = True
-        return self._step_ended
+
+    def _retry_steps(self, now: float) -> bool:
+        """Let indexes be tried again whose time has come; true: there is one."""
+        for index_id, at in list(self._retry_at.items()):
+            if at == math.inf:
+                doubled = STEP_RETRY_MIN_S * 2 ** min(self._failures[index_id] - 1, 16)
+                self._retry_at[index_id] = now + min(STEP_RETRY_MAX_S, doubled)
+            elif now >= at:
+                del self._retry_at[index_id]
+                return True
+        return False
 
     def _definition(self, table_id: int, index_id: int) -> IndexDefinition:
         return next(index for index in self._state.indexes[table_id] if index.index_id == index_id)

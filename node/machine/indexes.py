@@ -20,7 +20,7 @@ from wire import catalog_pb2, log_pb2
 
 log = get_logger()
 
-_DATA = Family.DATA
+_DATA, _OUTBOX = Family.DATA, Family.OUTBOX
 # A sequence is the log index of the entry and the place of the change in it.
 SEQUENCE_PLACE_BITS = 24
 HYBRID_TIME_BYTES = 8
@@ -31,6 +31,7 @@ class Waiting(NamedTuple):
 
     sequence: int
     written_ms: int  # wall time that the leader stamped the entry with
+    size: int = 0  # of the stored record, in bytes
 
 
 class IndexRecords:
@@ -51,6 +52,7 @@ class IndexRecords:
         # Target partition -> what waits for it, in ascending sequence.
         self.outbox: dict[int, deque[Waiting]] = {}
         self.outbox_count = 0
+        self.outbox_bytes = 0
 
     # ------------------------------------------------------------------ loading
     def load(self, own: dict[bytes, bytes]) -> None:
@@ -63,18 +65,18 @@ class IndexRecords:
             elif key.startswith(keyspace.FEED):
                 self.feed_positions[int.from_bytes(key[-4:], "big")] = int.from_bytes(value, "big")
 
-    def load_outbox(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
-        """Note the records of a stored outbox, in the order of their logical keys."""
-        for key, value in pairs:
-            target, sequence = keyspace.outbox_place(key)
-            self._note_waiting(target, sequence, int.from_bytes(value[:HYBRID_TIME_BYTES], "big"))
+    def load_outbox(self, records: Iterable[tuple[int, Waiting]]) -> None:
+        """Note what a stored outbox holds, in the order of its keys: targets and what waits for them."""
+        for target, record in records:
+            self._note_waiting(target, record)
 
-    def _note_waiting(self, target: int, sequence: int, hybrid_time: int) -> None:
+    def _note_waiting(self, target: int, record: Waiting) -> None:
         waiting = self.outbox.get(target)
         if waiting is None:
             waiting = self.outbox[target] = deque()
-        waiting.append(Waiting(sequence, hybrid_time >> 16))
+        waiting.append(record)
         self.outbox_count += 1
+        self.outbox_bytes += record.size
 
     # ------------------------------------------------------------------ indexes coming and going
     def begin(self, prefix: bytes, begin: log_pb2.BeginIndex) -> None:
@@ -163,8 +165,9 @@ class IndexRecords:
             if change.index_id not in self._dropped:
                 change.sequence = sequence
                 key = keyspace.outbox_key(change.target, sequence)
-                self._store.put(_DATA, prefix + key, stamp + change.SerializeToString())
-                self._note_waiting(change.target, sequence, hybrid_time)
+                value = stamp + change.SerializeToString()
+                self._store.put(_OUTBOX, prefix + key, value)
+                self._note_waiting(change.target, Waiting(sequence, hybrid_time >> 16, len(value)))
             sequence += 1
         return sequence
 
@@ -195,11 +198,12 @@ class IndexRecords:
         waiting = self.outbox.get(target)
         if waiting is None:
             return
-        before = len(waiting)
         gone = set(trim.sequences)
         while waiting and waiting[0].sequence in gone:
-            self._store.delete(_DATA, prefix + keyspace.outbox_key(target, waiting.popleft().sequence))
-        self.outbox_count -= before - len(waiting)
+            record = waiting.popleft()
+            self._store.delete(_OUTBOX, prefix + keyspace.outbox_key(target, record.sequence))
+            self.outbox_count -= 1
+            self.outbox_bytes -= record.size
         if not waiting:
             del self.outbox[target]
 
@@ -221,6 +225,13 @@ class IndexRecords:
         if position != before:
             self.feed_positions[source] = position
             store.put(_DATA, prefix + keyspace.feed_key(source), position.to_bytes(8, "big"))
+
+
+def waiting_in(logical_key: bytes, value: bytes) -> tuple[int, Waiting]:
+    """The target of a record of the outbox, and what is kept of the record in memory."""
+    target, sequence = keyspace.outbox_place(logical_key)
+    hybrid_time = int.from_bytes(value[:HYBRID_TIME_BYTES], "big")
+    return target, Waiting(sequence, hybrid_time >> 16, len(value))
 
 
 def change_in(outbox_value: bytes) -> bytes:

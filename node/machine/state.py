@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from itertools import chain
 
 from dynamo.indexes import IndexDefinition
-from node.machine.indexes import HYBRID_TIME_BYTES, SEQUENCE_PLACE_BITS, IndexRecords, Waiting, change_in
+from node.machine.indexes import SEQUENCE_PLACE_BITS, IndexRecords, Waiting, change_in, waiting_in
 from node.storage import keyspace
 from replication.ports import Family, Store
 from runtime.clock import HybridClock
@@ -19,6 +20,8 @@ from wire import log_pb2
 
 LOG_ENTRY_VERSION = 1
 _DATA = Family.DATA
+# Where the replicated state lies: the same prefix in each, one after the other in the order of logical keys.
+STATE_FAMILIES = (Family.DATA, Family.OUTBOX)
 
 
 class UnreadableEntry(Exception):
@@ -47,17 +50,17 @@ class PartitionState:
         start, end = keyspace.table_range(0)
         own = store.scan(Family.DATA, self._prefix + start, self._prefix + end)
         self._load_own_records({key[len(self._prefix) :]: value for key, value in own})
-        _, end = keyspace.generation_range(group_id, self._generation)
-        outbox = store.scan(Family.DATA, self._prefix + keyspace.OUTBOX, end)
-        self._index_records.load_outbox((key[len(self._prefix) :], value) for key, value in outbox)
+        outbox = store.scan(Family.OUTBOX, *keyspace.generation_range(group_id, self._generation))
+        self._index_records.load_outbox(waiting_in(key[len(self._prefix) :], value) for key, value in outbox)
 
     def _drop_leftovers(self) -> None:
         """Delete states that are not current: a snapshot that was being staged when the process died."""
         start, end = keyspace.group_range(self._group_id)
         current_start, current_end = keyspace.generation_range(self._group_id, self._generation)
-        for low, high in ((start, current_start), (current_end, end)):
-            if next(self._store.scan(Family.DATA, low, high), None) is not None:
-                self._store.delete_range(Family.DATA, low, high)
+        for family in STATE_FAMILIES:
+            for low, high in ((start, current_start), (current_end, end)):
+                if next(self._store.scan(family, low, high), None) is not None:
+                    self._store.delete_range(family, low, high)
 
     def _load_own_records(self, records: dict[bytes, bytes]) -> None:
         """Take over what is kept in memory beside the store, by logical key."""
@@ -145,9 +148,9 @@ class PartitionState:
     def snapshot(self) -> Iterator[tuple[bytes, bytes]]:
         """All pairs as of the last write_batch, by logical key; the first is the hybrid time."""
         start, end = keyspace.generation_range(self._group_id, self._generation)
-        pairs = self._store.scan(Family.DATA, start, end)
-        hybrid_time = self._hybrid_time
-        return self._snapshot_pairs(hybrid_time, len(start), pairs)
+        # Both views are of this moment, whenever they are read.
+        scans = [self._store.scan(family, start, end) for family in STATE_FAMILIES]
+        return self._snapshot_pairs(self._hybrid_time, len(start), chain.from_iterable(scans))
 
     @staticmethod
     def _snapshot_pairs(
@@ -206,6 +209,11 @@ class PartitionState:
         """Changes that wait, for all targets together."""
         return self._index_records.outbox_count
 
+    @property
+    def outbox_bytes(self) -> int:
+        """The size of their stored records."""
+        return self._index_records.outbox_bytes
+
     def has_index(self, index_id: int) -> bool:
         """Whether writes maintain the index."""
         return self._index_records.has(index_id)
@@ -224,7 +232,7 @@ class PartitionState:
 
     def waiting_change(self, target: int, sequence: int) -> bytes:
         """The serialized IndexChange of the outbox, as of the last write_batch. Raises KeyError if absent."""
-        value = self.get(keyspace.outbox_key(target, sequence))
+        value = self._store.get(Family.OUTBOX, self._read_prefix + keyspace.outbox_key(target, sequence))
         if value is None:
             raise KeyError(f"partition {self._group_id}: no record {sequence} for {target} in the outbox")
         return change_in(value)
@@ -243,11 +251,12 @@ class PartitionState:
         index: int,
         hybrid_time: int,
         own: dict[bytes, bytes],
-        outbox: list[tuple[bytes, bytes]],
+        outbox: list[tuple[int, Waiting]],
     ) -> None:
         """Called by Installer.commit: make the staged state the current one."""
         old_start, old_end = keyspace.generation_range(self._group_id, self._generation)
-        self._store.delete_range(Family.DATA, old_start, old_end)
+        for family in STATE_FAMILIES:
+            self._store.delete_range(family, old_start, old_end)
         self._generation = generation
         self._prefix = keyspace.prefix(self._group_id, generation)
         self._load_own_records(own)
@@ -281,25 +290,27 @@ class Installer:
         self._generation = state.generation + 1
         self._hybrid_time = 0
         self._own_records: dict[bytes, bytes] = {}
-        # Of the outbox, keys and the first bytes of values, which tell when each was written.
-        self._outbox: list[tuple[bytes, bytes]] = []
+        self._outbox: list[tuple[int, Waiting]] = []
         self._prefix = keyspace.prefix(state.group_id, self._generation)
         self._clear()
 
     def _clear(self) -> None:
         start, end = keyspace.generation_range(self._state.group_id, self._generation)
-        self._state.store.delete_range(Family.DATA, start, end)
+        for family in STATE_FAMILIES:
+            self._state.store.delete_range(family, start, end)
 
     def put(self, key: bytes, value: bytes) -> None:
         """Stage one pair."""
         if not key:
             self._hybrid_time = int.from_bytes(value, "big")
             return
-        self._state.store.put(Family.DATA, self._prefix + key, value)
+        if key.startswith(keyspace.OUTBOX):
+            self._state.store.put(Family.OUTBOX, self._prefix + key, value)
+            self._outbox.append(waiting_in(key, value))
+            return
+        self._state.store.put(_DATA, self._prefix + key, value)
         if key.startswith(keyspace.OWN_RECORDS):
             self._own_records[key] = value
-        elif key.startswith(keyspace.OUTBOX):
-            self._outbox.append((key, value[:HYBRID_TIME_BYTES]))
 
     def commit(self, applied_index: int) -> None:
         """Collect the switch in the shared batch."""

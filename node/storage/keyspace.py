@@ -3,8 +3,9 @@
 Used by node.machine and node.partition. DATA `group(4) generation(4)` then the logical key; META `a group(4)` the
 applied record. The generation is local to a replica: a snapshot is staged under the next one and becomes current by
 one META write, so a crash leaves either state whole. Logical key: `table id(8) item key`; an index lies under its id as
-a table does. Table 0 holds the machine's own records, which are few and kept in memory; the last table the outbox:
-`target partition(4) sequence(8)`, the changes of global indexes that wait to be fed to other partitions.
+a table does. Table 0 holds the machine's own records, which are few and kept in memory; the last table is the outbox:
+`target partition(4) sequence(8)`, the changes of global indexes that wait to be fed to other partitions. It lies in a
+family of its own under the same prefix: a scan of DATA would stop only behind all records that have left it.
 
 Law: logical keys are equal on all replicas; physical prefixes need not be.
 """
@@ -42,17 +43,17 @@ class Applied(NamedTuple):
 
 
 def prefix(group_id: int, generation: int) -> bytes:
-    """What every DATA key of this state begins with."""
+    """What every key of this state in DATA and OUTBOX begins with."""
     return _PREFIX.pack(group_id, generation)
 
 
 def group_range(group_id: int) -> tuple[bytes, bytes]:
-    """All DATA keys of a group, whatever their generation."""
+    """All keys of a group in DATA or OUTBOX, whatever their generation."""
     return _PREFIX.pack(group_id, 0), _PREFIX.pack(group_id + 1, 0)
 
 
 def generation_range(group_id: int, generation: int) -> tuple[bytes, bytes]:
-    """All DATA keys of one generation."""
+    """All keys of one generation in DATA or OUTBOX."""
     return _PREFIX.pack(group_id, generation), _PREFIX.pack(group_id, generation + 1)
 
 

@@ -1,4 +1,4 @@
-"""The only place that knows RocksDB: one database a node, three column families, one shared write batch.
+"""The only place that knows RocksDB: one database a node, four column families, one shared write batch.
 
 Opened by node.__main__, used by node.host on the event loop; `sync` alone runs in a thread (rocksdict holds the
 interpreter lock in get, put and write, and releases it in flush_wal). Law: everything goes through the write-ahead
@@ -18,7 +18,7 @@ import rocksdict
 
 from replication.ports import Family
 
-_NAMES = {Family.LOG: "log", Family.DATA: "data", Family.META: "meta"}
+_NAMES = {Family.LOG: "log", Family.DATA: "data", Family.META: "meta", Family.OUTBOX: "outbox"}
 
 
 class StoreError(Exception):

@@ -126,13 +126,13 @@ class Expressions:
 
     def _parse(self, update: str | None, condition: str | None, projection: str | None) -> None:
         if update is not None:
-            self.update = parse_update(update)
+            self.update = parse_update(update, may_be_translated=self.is_legacy)
             self.texts["update"] = update
         if condition is not None:
-            self.condition = parse_condition(condition)
+            self.condition = parse_condition(condition, may_be_translated=self.is_legacy)
             self.texts["condition"] = condition
         if projection is not None:
-            self.projection = parse_projection(projection)
+            self.projection = parse_projection(projection, may_be_translated=self.is_legacy)
 
     def _translate(self, request: dict[str, Any]) -> None:
         get = request.get

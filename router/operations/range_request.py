@@ -50,7 +50,7 @@ class RangeRequest:
         get = self.request.get
         translated = translate_filter(get(name), get("ConditionalOperator"))
         if translated is not None:
-            self.filter = parse_condition(translated.text, FILTER)
+            self.filter = parse_condition(translated.text, FILTER, may_be_translated=True)
             self._take("filter", translated)
 
     def read_legacy_projection(self) -> None:
@@ -58,7 +58,7 @@ class RangeRequest:
         attributes = self.request.get("AttributesToGet")
         if attributes is not None:
             translated = translate_attributes_to_get(attributes)
-            self.projection = parse_projection(translated.text)
+            self.projection = parse_projection(translated.text, may_be_translated=True)
             self._take("projection", translated)
 
     def _take(self, member: str, translated: Translated) -> None:

@@ -142,6 +142,7 @@ class Dispatcher:
     def frame_received(self, node_id: str, frame: data_pb2.NodeFrame) -> None:
         """Results, leaders and catalogs of one node. Hot path."""
         now_s = self._now_s()
+        self.state.node_heard(node_id, now_s)
         # Before the results: a refusal is then followed with the newest knowledge there is.
         if frame.HasField("catalog"):
             self.catalog_received(frame.catalog)

@@ -54,6 +54,8 @@ class RoutingState:
         self._routes: dict[int, Route] = {}
         # Live nodes: id -> operations given to its stream, in the order they were given.
         self._outstanding: dict[str, dict[int, Pending]] = {}
+        # When anything last came from them.
+        self._heard_at_s: dict[str, float] = {}
         self._delayed: list[tuple[float, Pending]] = []
         self._waiting = 0
         self._scanned_at_s = 0.0
@@ -79,6 +81,7 @@ class RoutingState:
     def node_up(self, node_id: str, now_s: float) -> None:
         """The node's stream is open."""
         self._outstanding.setdefault(node_id, {})
+        self.node_heard(node_id, now_s)
         for route in list(self._routes.values()):
             if route.parked and node_id in route.replicas:
                 self._wake(route, now_s)
@@ -86,6 +89,7 @@ class RoutingState:
     def node_down(self, node_id: str, now_s: float) -> None:
         """The node's stream is lost, with whatever was on it."""
         lost = self._outstanding.pop(node_id, {})
+        self._heard_at_s.pop(node_id, None)
         for pending in lost.values():
             pending.node = ""
             if pending.sent and not pending.is_read:
@@ -94,6 +98,10 @@ class RoutingState:
             else:
                 pending.sent = False
                 self._again(pending, now_s)
+
+    def node_heard(self, node_id: str, now_s: float) -> None:
+        """Something came from the node: its process runs. Hot path."""
+        self._heard_at_s[node_id] = now_s
 
     def leader_hint(self, node_id: str, partition: int, leader: str, term: int, now_s: float) -> None:
         """`node_id` says who leads `partition`. Older terms are ignored; "" means that it knows of none."""
@@ -291,18 +299,21 @@ class RoutingState:
     def _move_late_reads(self, now_s: float) -> None:
         """Eventual reads that their replica has not answered for long go to the next one; a late answer is ignored.
 
-        With no other replica left they stay: the answer may still come before the deadline.
+        A page goes on only when its node has become silent: one that still answers others is at work on it, and would
+        not stop, so that every replica would end up with the same work. With no other replica left reads stay: the
+        answer may still come before the deadline.
         """
         latest_s = now_s - limits.EVENTUAL_READ_MS_MAX / 1000
         latest_page_s = now_s - limits.EVENTUAL_PAGE_MS_MAX / 1000
         late = []
-        for outstanding in self._outstanding.values():
+        for node_id, outstanding in self._outstanding.items():
+            is_silent = self._heard_at_s.get(node_id, 0.0) <= latest_page_s
             for pending in outstanding.values():
                 if pending.placed_at_s > latest_s:
                     break  # in the order in which they were given to the stream
                 if not pending.is_eventual:
                     continue
-                if pending.operation.kind == pb.GET_EVENTUAL or pending.placed_at_s <= latest_page_s:
+                if pending.operation.kind == pb.GET_EVENTUAL or (is_silent and pending.placed_at_s <= latest_page_s):
                     late.append(pending)
         for pending in late:
             node_id = pending.node

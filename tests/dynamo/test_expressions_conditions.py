@@ -9,7 +9,7 @@ import pytest
 
 from dynamo.errors import DynamoError
 from dynamo.expressions import Bindings, matches, parse_condition
-from dynamo.expressions.evaluation import size_of
+from dynamo.expressions.comparing import size_of
 
 pytestmark = pytest.mark.unit
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynamo.errors import DynamoError
-from dynamo.partiql import bind, parse_statement
+from dynamo.partiql import Select, bind, parse_statement
 
 pytestmark = pytest.mark.unit
 
@@ -292,11 +293,59 @@ def test_a_function_without_operands_is_refused_by_its_count() -> None:
         pytest.param("SELECT * FROM tab WHERE a = " + "[" * 4000, id="lists"),
         pytest.param("SELECT * FROM tab WHERE a = " + "- " * 4000 + "1", id="signs"),
         pytest.param("SELECT * FROM tab WHERE (a=b)" + "=(a=b)" * 90, id="compared conditions"),
+        pytest.param(
+            "SELECT * FROM tab WHERE " + "(" * 60 + "pk='a'" + ("=true" * 20 + ")") * 60,
+            id="comparisons in a chain in parentheses",
+        ),
+        pytest.param("UPDATE tab SET a = " + "(" * 60 + "1" + ("+1" * 20 + ")") * 60 + " WHERE pk='a'", id="sums"),
     ],
 )
 def test_no_text_exhausts_the_stack(text: str) -> None:
     with pytest.raises(DynamoError):
         parse_statement(text)
+
+
+@pytest.mark.parametrize(("levels", "is_refused"), [(99, False), (100, True)])
+def test_operators_in_a_row_are_levels_of_nesting_whatever_stands_in_parentheses(levels: int, is_refused: bool) -> None:
+    inner, outer = levels // 2, levels - levels // 2
+    text = "SELECT * FROM tab WHERE (pk" + " = true" * inner + ")" + " = true" * outer
+    if is_refused:
+        assert refusal(text) == NOT_WELL_FORMED + "Nesting of expressions is too deep"
+    else:
+        assert parse_statement(text).where is not None
+
+
+def test_whoever_calls_from_a_deep_stack_is_told_that_it_is_too_deep() -> None:
+    text = "SELECT * FROM tab WHERE " + "(" * 60 + "pk='deep'" + ")" * 60
+    frame, frames = sys._getframe(), 0
+    while frame.f_back is not None:
+        frame, frames = frame.f_back, frames + 1
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(frames + 100)
+    try:
+        message = refusal(text)
+    finally:
+        sys.setrecursionlimit(limit)
+    assert message == NOT_WELL_FORMED + "Nesting of expressions is too deep"
+    assert parse_statement(text).parameters == 0
+
+
+@pytest.mark.parametrize(
+    "statement", ["SELECT a[{}] FROM tab", "SELECT * FROM tab WHERE a[{}] = 1", "UPDATE tab SET a[{}] = 1 WHERE pk='x'"]
+)
+@pytest.mark.parametrize("digits", ["9" * 5000, "2147483648"], ids=["5,000 digits", "over 31 bits"])
+def test_a_list_index_of_any_length_is_refused(statement: str, digits: str) -> None:
+    assert refusal(statement.format(digits)) == f"List index is not within the allowable range; index: [{digits}]"
+
+
+def test_a_list_index_may_begin_with_zeros() -> None:
+    statement = parse_statement(f"SELECT a[{'0' * 5000}7] FROM tab")
+    assert isinstance(statement, Select)
+    assert [column.name for column in statement.columns or ()] == ["a[7]"]
+
+
+def test_an_exponent_of_any_length_is_refused() -> None:
+    assert refusal(f"SELECT * FROM tab WHERE a = 1e{'9' * 5000}") == NOT_WELL_FORMED
 
 
 @given(

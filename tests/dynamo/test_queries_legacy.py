@@ -18,6 +18,7 @@ from dynamo.expressions import (
     parse_update,
     project,
 )
+from dynamo.limits import LEGACY_ATTRIBUTES_MAX, LEGACY_LISTED_VALUES_MAX
 from dynamo.queries.legacy import (
     translate_attributes_to_get,
     translate_expected,
@@ -46,7 +47,7 @@ def meets(item: Item | None, conditions: dict[str, Any], operator: str | None = 
     assert translated is not None
     # As the leader sees it.
     text = orjson.loads(orjson.dumps(translated.text))
-    return matches(parse_condition(text), item, Bindings(translated.names, translated.values))
+    return matches(parse_condition(text, may_be_translated=True), item, Bindings(translated.names, translated.values))
 
 
 ITEM: Item = {
@@ -134,7 +135,7 @@ def test_expected_in_all_its_forms(expected: Any, item: Item | None, outcome: bo
     translated = translate_expected(expected, None)
     assert translated is not None
     bindings = Bindings(translated.names, translated.values)
-    assert matches(parse_condition(translated.text), item, bindings) is outcome
+    assert matches(parse_condition(translated.text, may_be_translated=True), item, bindings) is outcome
 
 
 @pytest.mark.parametrize(
@@ -237,7 +238,7 @@ def test_the_text_depends_on_the_shape_only() -> None:
     assert first is not None
     assert second is not None
     assert first.text == second.text
-    assert parse_condition(first.text) is parse_condition(second.text)
+    assert parse_condition(first.text, may_be_translated=True) is parse_condition(second.text, may_be_translated=True)
 
 
 # -- updates
@@ -247,7 +248,7 @@ def updated(updates: dict[str, Any], item: Item, *, exists: bool = True) -> Item
     translated = translate_updates(updates)
     assert translated is not None
     bindings = Bindings(translated.names, translated.values)
-    return apply_update(parse_update(translated.text), item, bindings, exists=exists).item
+    return apply_update(parse_update(translated.text, may_be_translated=True), item, bindings, exists=exists).item
 
 
 @pytest.mark.parametrize(
@@ -298,8 +299,8 @@ def test_only_put_and_add_create_an_item() -> None:
     addition = translate_updates({"a": {"Action": "ADD", "Value": {"N": "1"}}})
     assert deletion is not None
     assert addition is not None
-    assert not parse_update(deletion.text).creates_item
-    assert parse_update(addition.text).creates_item
+    assert not parse_update(deletion.text, may_be_translated=True).creates_item
+    assert parse_update(addition.text, may_be_translated=True).creates_item
     assert translate_updates({}) is None
 
 
@@ -310,7 +311,7 @@ def test_a_key_attribute_cannot_be_updated() -> None:
     def check() -> None:
         check_expressions(
             condition=None,
-            update=parse_update(translated.text),
+            update=parse_update(translated.text, may_be_translated=True),
             projection=None,
             names=translated.names,
             values=translated.values,
@@ -322,43 +323,70 @@ def test_a_key_attribute_cannot_be_updated() -> None:
 
 
 def test_as_many_attributes_as_an_item_is_likely_to_have_can_be_updated() -> None:
-    updates = {f"a{number}": {"Value": {"N": "1"}} for number in range(10_000)}
-    assert len(updated(updates, {})) == 10_000
+    updates = {f"a{number}": {"Value": {"N": "1"}} for number in range(15_000)}
+    assert len(updated(updates, {})) == 15_000
     conditions = {f"a{number}": legacy("NOT_CONTAINS", {"S": "x"}) for number in range(2_000)}
     assert meets({f"a{number}": {"S": "y"} for number in range(2_000)}, conditions)
-    candidates = [{"N": str(number)} for number in range(500)]
+    candidates = [{"N": str(number)} for number in range(40_000)]
     assert meets(ITEM, {"n": legacy("IN", *candidates)})
+    assert not meets({"n": {"N": "-1"}}, {"n": legacy("IN", *candidates)})
+    translated = translate_attributes_to_get([f"a{number}" for number in range(20_000)] + ["n"])
+    projection = parse_projection(translated.text, may_be_translated=True)
+    assert project(projection, ITEM, Bindings(translated.names, None)) == {"n": ITEM["n"]}
 
 
 @pytest.mark.parametrize(
-    ("condition", "update", "expected"),
-    [
-        ("\x00a = b", None, 'Invalid ConditionExpression: Syntax error; token: "\x00", near: "\x00a"'),
-        (None, "\x00SET a = b", 'Invalid UpdateExpression: Syntax error; token: "\x00", near: "\x00SET"'),
-    ],
+    "parse", [parse_condition, parse_update, parse_projection], ids=["condition", "update", "projection"]
 )
-def test_a_client_cannot_write_a_translation(condition: str | None, update: str | None, expected: str) -> None:
-    def check() -> None:
-        check_expressions(
-            condition=None if condition is None else parse_condition(condition),
-            update=None if update is None else parse_update(update),
-            projection=None,
-            names=None,
-            values=None,
-            key_names=(),
-        )
-
-    assert message(check) == expected
-
-
-@pytest.mark.parametrize("text", ["\x00" + "(" * 9_000, "\x00" + "x" * 300_000], ids=["deep", "long"])
-def test_a_marked_text_beyond_what_translations_need_is_refused(text: str) -> None:
-    assert message(parse_condition, text).startswith("Invalid ConditionExpression: ")
+def test_a_client_cannot_write_a_translation(parse: Any) -> None:
+    names = {
+        parse_condition: "ConditionExpression",
+        parse_update: "UpdateExpression",
+        parse_projection: "ProjectionExpression",
+    }
+    for text in ("\x00a", "\x00SET #a :b", "\x00AND\nEQ #a :b", "\x00"):
+        near = text.split()[0]
+        assert message(parse, text) == f'Invalid {names[parse]}: Syntax error; token: "\x00", near: "{near}"'
+        parsed = f"Expression size has exceeded the maximum allowed size; expression size: {len(text) + 5000}"
+        assert message(parse, text + "x" * 5000) == f"Invalid {names[parse]}: {parsed}"
 
 
-def test_a_marked_chain_of_negations_does_not_exhaust_the_stack() -> None:
-    condition = parse_condition("\x00" + "NOT " * 20_001 + "a = b")
-    assert matches(condition, {"a": {"N": "1"}, "b": {"N": "2"}}, Bindings(None, None))
+@pytest.mark.parametrize("parse", [parse_condition, parse_update])
+@pytest.mark.parametrize(
+    "text", ["\x00", "\x00AND", "\x00AND\nEQ", "\x00\nEQ #a", "\x00SET #a", "\x00NO\nEQ #a :a\nNULL #b", "\x00GO #a"]
+)
+def test_a_malformed_translation_is_refused(parse: Any, text: str) -> None:
+    with pytest.raises(DynamoError, match="Syntax error"):
+        parse(text, may_be_translated=True)
+
+
+@pytest.mark.parametrize(
+    ("parse", "text"),
+    [
+        (parse_condition, "\x00AND\n" + "\n".join(f"NULL #c{number}" for number in range(1000))),
+        (parse_update, "\x00" + "\n".join(f"REMOVE #u{number}" for number in range(1000))),
+        (parse_projection, "\x00" + "\n".join(f"#p{number}" for number in range(1000))),
+    ],
+    ids=["condition", "update", "projection"],
+)
+def test_texts_beyond_those_of_expressions_are_not_kept(parse: Any, text: str) -> None:
+    assert parse(text, may_be_translated=True) is not parse(text, may_be_translated=True)
+    short = text[: text.rindex("\n", 0, 500)]
+    assert parse(short, may_be_translated=True) is parse(short, may_be_translated=True)
+
+
+def test_as_many_attributes_as_the_limit_says() -> None:
+    def names(count: int) -> dict[str, Any]:
+        return {f"a{number}": {"Action": "DELETE"} for number in range(count)}
+
+    assert updated(names(LEGACY_ATTRIBUTES_MAX), {"b": {"N": "1"}}) == {"b": {"N": "1"}}
+    assert message(translate_updates, names(LEGACY_ATTRIBUTES_MAX + 1)) == (
+        INVALID + "Too many attributes in one parameter, the limit is 32768"
+    )
+    values = [{"N": "1"}] * (LEGACY_LISTED_VALUES_MAX + 1)
+    assert message(translate_filter, {"n": legacy("IN", *values)}, None) == (
+        INVALID + "Too many values for the IN ComparisonOperator, the limit is 131072"
+    )
 
 
 # -- projections
@@ -366,7 +394,11 @@ def test_a_marked_chain_of_negations_does_not_exhaust_the_stack() -> None:
 
 def test_attributes_to_get_are_names_not_paths() -> None:
     translated = translate_attributes_to_get(["odd name.with[0]", "size", "missing"])
-    item = project(parse_projection(translated.text), {**ITEM, "size": {"N": "1"}}, Bindings(translated.names, None))
+    item = project(
+        parse_projection(translated.text, may_be_translated=True),
+        {**ITEM, "size": {"N": "1"}},
+        Bindings(translated.names, None),
+    )
     assert item == {"odd name.with[0]": {"S": "x"}, "size": {"N": "1"}}
 
 

@@ -1,18 +1,33 @@
-"""The sweep for expired items: which tables, which rows, in slices."""
+"""The sweep for expired items: which tables, which rows, in slices, and what is disabled while it runs."""
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
 
 import orjson
 import pytest
 
 from dynamo.expiry import expiry_mark
 from dynamo.records import encode_record
-from node.background.expiry import EXPIRES_IN_FLIGHT_MAX, SLICE_S, ExpiringTable, expiring_tables, sweep_slice
+from node.background.expiry import (
+    EXPIRES_IN_FLIGHT_MAX,
+    PAUSE_S,
+    SLICE_S,
+    ExpiringTable,
+    ExpirySweeper,
+    expiring_tables,
+    sweep_slice,
+)
 from node.machine.state import LOG_ENTRY_VERSION, PartitionState
 from node.storage import keyspace
 from node.storage.memory import MemoryStore
-from runtime.clock import HybridClock, ManualClock
-from wire import catalog_pb2, log_pb2
+from runtime.clock import Clock, HybridClock, ManualClock
+from simulation.client import TABLE_KEY
+from simulation.indexes import simulated_catalog
+from simulation.process import Process
+from simulation.quiet import QuietCluster
+from wire import catalog_pb2, data_pb2, log_pb2
 
 pytestmark = pytest.mark.unit
 
@@ -43,7 +58,7 @@ def swept(state: PartitionState, clock: ManualClock, *, row_s: float = 0.0) -> l
     slices = []
     cursor: bytes | None = keyspace.table_range(TABLE.table_id)[0]
     while cursor is not None:
-        expired, cursor = sweep_slice(state, TABLE, cursor, NOW_S, monotonic)
+        expired, cursor = sweep_slice(state, TABLE, cursor, NOW_S, monotonic, clock.monotonic() + SLICE_S)
         slices.append(expired)
     return slices
 
@@ -93,3 +108,132 @@ TABLES = {
 @pytest.mark.parametrize(("one", "expected"), TABLES.values(), ids=TABLES.keys())
 def test_tables_that_are_swept(one: catalog_pb2.Table, expected: list[ExpiringTable]) -> None:
     assert expiring_tables(catalog_pb2.Catalog(tables=[one])) == expected
+
+
+# ---------------------------------------------------------------------------------------------- whole sweeps
+EXPIRED_ITEMS = 3 * EXPIRES_IN_FLIGHT_MAX
+LATER_SETTINGS = {
+    "disabled": [table(catalog_pb2.TABLE_ACTIVE, {"TimeToLive": {"AttributeName": "ttl", "Enabled": False}})],
+    "by another attribute": [
+        table(catalog_pb2.TABLE_ACTIVE, {"TimeToLive": {"AttributeName": "other", "Enabled": True}})
+    ],
+    "of a table that is being deleted": [table(catalog_pb2.TABLE_DELETING, ENABLED)],
+    "of a table that is gone": [],
+}
+
+
+def catalog_of(version: int, tables: list[catalog_pb2.Table]) -> catalog_pb2.Catalog:
+    catalog = simulated_catalog(version)
+    catalog.tables.extend(tables)
+    return catalog
+
+
+@pytest.fixture
+def cluster() -> QuietCluster:
+    """A table with time to live, every item of which is expired and lies in partition 1."""
+    made = QuietCluster(proposals_in_flight_max=2000)
+    made.publish(catalog_of(2, [table(catalog_pb2.TABLE_ACTIVE, ENABLED)]))
+    asker = made.asker(made.leader(1))
+    for number in range(EXPIRED_ITEMS):
+        key = {"g": {"S": "g"}, "k": {"S": str(number)}}
+        asker.ask(
+            data_pb2.Operation(
+                kind=data_pb2.PUT,
+                partition=1,
+                table_id=7,
+                key=TABLE_KEY.item_key_of_key(key),
+                item=encode_record(key | {"ttl": {"N": str(NOW_S - 3600)}}),
+            )
+        )
+    made.run(1.0)
+    assert set(asker.statuses.values()) == {data_pb2.OK}
+    return made
+
+
+def whole_sweep(
+    cluster: QuietCluster, process: Process, *, clock: Clock | None = None, meanwhile: Callable[[], None] = lambda: None
+) -> int:
+    """Sweep on one node; `meanwhile` happens when its first deletions are under way."""
+
+    async def both() -> int:
+        sweeper = ExpirySweeper(process.host, clock or process.machine.clock, interval_s=60.0)
+        task = asyncio.ensure_future(sweeper.sweep(0.0))
+        await asyncio.sleep(0)
+        meanwhile()
+        while not task.done():
+            cluster.run(0.01)
+            await asyncio.sleep(0)
+        return task.result()
+
+    return asyncio.run(both())
+
+
+def items_left(process: Process) -> int:
+    return len(list(process.host.partitions[1].state.rows_after(7, b"")))
+
+
+def test_a_sweep_deletes_everything_that_is_expired(cluster: QuietCluster) -> None:
+    leader = cluster.leader(1)
+    assert whole_sweep(cluster, leader) == EXPIRED_ITEMS
+    assert items_left(leader) == 0
+
+
+@pytest.mark.parametrize("tables", LATER_SETTINGS.values(), ids=LATER_SETTINGS.keys())
+def test_a_sweep_under_way_stops_when_time_to_live_is(cluster: QuietCluster, tables: list[catalog_pb2.Table]) -> None:
+    leader = cluster.leader(1)
+    deleted = whole_sweep(cluster, leader, meanwhile=lambda: cluster.publish(catalog_of(3, tables)))
+    assert deleted == EXPIRES_IN_FLIGHT_MAX, "only what was under way"
+    assert items_left(leader) == EXPIRED_ITEMS - deleted
+
+
+def test_a_sweep_goes_on_when_another_table_changes(cluster: QuietCluster) -> None:
+    other = table(catalog_pb2.TABLE_ACTIVE, {})
+    other.table_id = 8
+    tables = [table(catalog_pb2.TABLE_ACTIVE, ENABLED), other]
+    changed = catalog_of(3, tables)
+    assert whole_sweep(cluster, cluster.leader(1), meanwhile=lambda: cluster.publish(changed)) == EXPIRED_ITEMS
+
+
+def test_a_node_that_has_not_heard_that_time_to_live_is_disabled_goes_on(cluster: QuietCluster) -> None:
+    leader, disabled = cluster.leader(1), catalog_of(3, LATER_SETTINGS["disabled"])
+
+    def only_others_hear() -> None:
+        for machine in cluster.machines.values():
+            if machine.process is not None and machine.process is not leader:
+                machine.process.host.take_remote_catalog(disabled)
+
+    assert whole_sweep(cluster, leader, meanwhile=only_others_hear) == EXPIRED_ITEMS
+    leader.host.take_remote_catalog(disabled)
+    assert whole_sweep(cluster, leader) == 0
+
+
+class _BusyClock(ManualClock):
+    """Every look at it takes a tenth of a slice."""
+
+    def monotonic(self) -> float:
+        self.advance(SLICE_S / 10)
+        return super().monotonic()
+
+
+def test_many_tables_without_items_neither_wake_groups_nor_hold_the_loop(
+    monkeypatch: pytest.MonkeyPatch, cluster: QuietCluster
+) -> None:
+    tables = [table(catalog_pb2.TABLE_ACTIVE, ENABLED) for _ in range(500)]
+    for table_id, one in enumerate(tables, start=100):
+        one.table_id = table_id
+    cluster.publish(catalog_of(3, tables))
+    host, sleep = cluster.leader(1).host, asyncio.sleep
+    woken: list[int] = []
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(host, "wake", woken.append)
+    monkeypatch.setattr("node.background.expiry.asyncio.sleep", pause)
+    assert asyncio.run(ExpirySweeper(host, _BusyClock(), interval_s=60.0).sweep(PAUSE_S)) == 0
+    assert woken == []
+    assert set(pauses) == {PAUSE_S}
+    # At least one look at the clock for each table, ten of which are a slice.
+    assert len(pauses) >= 500 // 10

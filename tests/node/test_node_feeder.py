@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 
 import pytest
 
@@ -161,9 +162,39 @@ def test_only_what_was_applied_is_trimmed_once_and_after_a_while() -> None:
 
 def test_many_applied_records_are_trimmed_at_once() -> None:
     one, waiting = feeder(), outbox(*range(1, TRIM_RECORDS_MAX + 1))
-    send(one, waiting, 0.0)
-    one.accepted(1, "n2", TRIM_RECORDS_MAX, 0.001)
+    for last in (BATCH_RECORDS_MAX, TRIM_RECORDS_MAX):
+        assert trims(one, waiting, 0.001) == []
+        send(one, waiting, 0.0)
+        one.accepted(1, "n2", last, 0.001)
     assert [len(sequences) for _, sequences in trims(one, waiting, 0.001)] == [TRIM_RECORDS_MAX]
+
+
+def test_the_outbox_is_not_walked_while_it_is_too_little_and_too_early() -> None:
+    class Counted(deque[Waiting]):
+        walks = 0
+
+        def __iter__(self) -> Iterator[Waiting]:
+            self.walks += 1
+            return super().__iter__()
+
+    one, records = feeder(), Counted(outbox(*range(1, 100))[1])
+    send(one, {1: records}, 0.0)
+    one.accepted(1, "n2", 50, 0.0)
+    before = records.walks
+    for turn in range(40):
+        assert trims(one, {1: records}, turn * TRIM_INTERVAL_S / 50) == []
+    assert records.walks == before
+    assert [len(sequences) for _, sequences in trims(one, {1: records}, TRIM_INTERVAL_S)] == [50]
+    assert records.walks == before + 1
+
+
+def test_at_rest_it_wants_nothing_and_still_knows_who_leads() -> None:
+    one, waiting = feeder("n1"), outbox(3)
+    send(one, waiting, 0.0)
+    one.accepted(1, "n3", 3, 0.1)
+    one.rest()
+    assert one.next_event_at == float("inf")
+    assert send(one, outbox(7), 5.0) == [("n3", [7])]
 
 
 def test_nothing_to_do_means_no_event() -> None:

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from dynamo.errors import DynamoError
 from dynamo.records import encode_record
 from dynamo.values import Item, decode_item, item_size
-from node import range_turns
+from node import range_turns, ranges
 from node.machine.state import PartitionState
-from node.range_turns import CALLBACK_UNITS, RangeTurns
-from node.ranges import PAGE_BYTES_MAX, Page, RangeReader, TableGone
+from node.range_turns import CALLBACK_S, CALLBACK_UNITS, READ_S_MAX, RangeTurns
+from node.ranges import PAGE_BYTES_MAX, Page, RangeReader, Rows, TableGone
 from node.sessions import QUEUED_BYTES_MAX, RouterSession
 from node.storage import keyspace
 from node.storage.memory import MemoryStore
@@ -53,10 +53,14 @@ class Shelf:
         self.store.write_batch()
 
     def page(self, units: int = UNITS, **asked: Any) -> Page:
-        reader = RangeReader(self.state, operation(**asked))
+        reader = reader_of(self.state, **asked)
         while not reader.is_done:
             reader.step(units)
         return reader.page()
+
+
+def reader_of(rows: Rows, **asked: Any) -> RangeReader:
+    return RangeReader(rows, operation(**asked), ManualClock().monotonic)
 
 
 def operation(
@@ -272,8 +276,8 @@ def test_a_page_goes_on_in_a_state_that_was_installed_meanwhile(ten: Shelf) -> N
     for number in range(10):
         ten.point(key_of(number), key_of(number), 10)
     rows, entries = (
-        RangeReader(ten.state, operation()),
-        RangeReader(ten.state, operation(index_id=INDEX, backward=True)),
+        reader_of(ten.state),
+        reader_of(ten.state, index_id=INDEX, backward=True),
     )
     rows.step(1)
     entries.step(1)
@@ -295,7 +299,7 @@ def test_a_page_goes_on_in_a_state_that_was_installed_meanwhile(ten: Shelf) -> N
 
 @pytest.mark.parametrize("dropped", [TABLE, INDEX], ids=["table", "index"])
 def test_what_is_dropped_between_slices_is_gone(indexed: Shelf, dropped: int) -> None:
-    reader = RangeReader(indexed.state, operation(index_id=INDEX))
+    reader = reader_of(indexed.state, index_id=INDEX)
     reader.step(1)
     indexed.state.dropped_tables.add(dropped)
     with pytest.raises(TableGone):
@@ -384,25 +388,42 @@ def test_pages_one_after_the_other_hold_every_row_once(
 
 # ---------------------------------------------------------------------------------------------- sharing the loop
 class Turns:
-    """RangeTurns with callbacks that run when the test says so, and a session that keeps what it is told."""
+    """RangeTurns with callbacks that run when the test says so, and a session that keeps what it is told.
 
-    def __init__(self, rows: int) -> None:
+    Time stands still but for the item reads of an index, each of which takes `read_s`.
+    """
+
+    def __init__(self, rows: int, read_s: float = 0.0) -> None:
+        self.clock = ManualClock()
+        self._read_s = read_s
         self.shelf = Shelf(MemoryStore())
         for number in range(rows):
             self.shelf.put(b"%06d" % number, numbered(number))
         self.callbacks = 0
-        self.turns = RangeTurns(self._called)
+        self.turns = RangeTurns(self._called, self.clock.monotonic)
         self.session = RouterSession(lambda _session: None)
         self._next_id = 0
 
     def _called(self) -> None:
         self.callbacks += 1
 
+    # -- node.ranges.Rows
+    @property
+    def dropped_tables(self) -> set[int]:
+        return self.shelf.state.dropped_tables
+
+    def scan(self, start: bytes, end: bytes, *, backward: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        return self.shelf.state.scan(start, end, backward=backward)
+
+    def get(self, logical_key: bytes) -> bytes | None:
+        self.clock.advance(self._read_s)
+        return self.shelf.state.get(logical_key)
+
     def ask(self, **asked: Any) -> int:
         self._next_id += 1
         asked_operation = operation(**asked)
         asked_operation.id = self._next_id
-        self.turns.read(self.shelf.state, self.session, asked_operation)
+        self.turns.read(self, self.session, asked_operation)
         return self._next_id
 
     def run_all(self) -> int:
@@ -460,10 +481,99 @@ def test_reads_beyond_the_limits_are_refused_and_the_rest_answered(monkeypatch: 
         numbers[4:], data_pb2.OVERLOADED
     )
     turns.run_all()
-    statuses = [result.status for _, result in sorted(turns.answers().items())]
-    assert statuses.count(data_pb2.OK) >= 2
-    assert statuses.count(data_pb2.OVERLOADED) == 4 - statuses.count(data_pb2.OK)
+    statuses = {number: result.status for number, result in turns.answers().items()}
+    assert statuses == dict.fromkeys(numbers[:4], data_pb2.OK), "what was taken is not refused half way"
     assert turns.session.in_flight == -6
+
+
+def test_a_read_is_not_begun_while_as_many_are_open_as_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+
+    class Counted(RangeReader):
+        def __init__(self, rows: Rows, asked: data_pb2.Operation, monotonic: Callable[[], float]) -> None:
+            begun.append(asked.id)
+            super().__init__(rows, asked, monotonic)
+
+    monkeypatch.setattr(range_turns, "RangeReader", Counted)
+    monkeypatch.setattr(range_turns, "READS_OPEN_MAX", 1)
+    turns = Turns(3 * CALLBACK_UNITS)
+    first, second = turns.ask(), turns.ask(limit=1)
+    for _callback in range(2):
+        turns.callbacks = 0
+        turns.turns.run()
+        assert begun == [first]
+    turns.run_all()
+    assert begun == [first, second]
+    assert list(turns.answers()) == [first, second]
+
+
+def test_a_callback_ends_when_its_time_is_up_whatever_its_units() -> None:
+    turns = Turns(12, read_s=CALLBACK_S / 4)
+    for number in range(12):
+        turns.shelf.point(key_of(number), b"%06d" % number, 10)
+    for _read in range(2):
+        turns.ask(index_id=INDEX)
+    spent = []
+    while turns.callbacks:
+        turns.callbacks = 0
+        started_s = turns.clock.monotonic()
+        turns.turns.run()
+        spent.append(turns.clock.monotonic() - started_s)
+    assert len(spent) >= 5
+    assert max(spent) <= CALLBACK_S * 1.5
+    assert [result.count for result in turns.answers().values()] == [12, 12]
+
+
+def test_a_costly_entry_is_the_last_of_its_slice() -> None:
+    turns = Turns(4, read_s=1.0)
+    for number in range(4):
+        turns.shelf.point(key_of(number), b"%06d" % number, 10)
+    turns.ask(index_id=INDEX)
+    assert turns.clock.monotonic() == ManualClock().monotonic() + 1.0
+
+
+@pytest.mark.parametrize("waits", ["begun", "not begun"])
+def test_a_read_that_nobody_waits_for_any_more_is_given_up(monkeypatch: pytest.MonkeyPatch, waits: str) -> None:
+    monkeypatch.setattr(range_turns, "READS_OPEN_MAX", 1)
+    turns = Turns(3 * CALLBACK_UNITS)
+    numbers = [turns.ask(), turns.ask()]
+    turns.clock.advance(READ_S_MAX)
+    turns.callbacks = 0
+    turns.turns.run()
+    assert turns.answers() == {}, "a router may wait that long"
+    turns.clock.advance(0.01)
+    turns.run_all()
+    statuses = {number: result.status for number, result in turns.answers().items()}
+    assert statuses[numbers[waits == "not begun"]] == data_pb2.OVERLOADED
+    assert turns.turns.under_way == 0
+
+
+def test_a_filter_cannot_keep_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three items of 400 KB, and a filter that asks each a hundred and fifty times for an element of its list."""
+    turns = Turns(0)
+    document: Item = {"k": {"S": "x"}, "l": {"L": [{"M": {}} for _ in range(97_000)]}}
+    for number in range(3):
+        turns.shelf.put(key_of(number), document)
+    expressions = {"filter": " or ".join(["contains(l,:v)"] * 150), "values": {":v": {"N": "1"}}}
+    looked_through = 0
+
+    class Watched(dict[str, Any]):
+        def __contains__(self, name: object) -> bool:
+            nonlocal looked_through
+            looked_through += 1
+            return super().__contains__(name)
+
+    def decoded(encoded: bytes) -> Item:
+        item = decode_item(encoded)
+        item["l"]["L"] = [Watched(element) for element in item["l"]["L"]]
+        return item
+
+    monkeypatch.setattr(ranges, "decode_item", decoded)
+    number = turns.ask(expressions=expressions)
+    turns.run_all()
+    result = turns.answers()[number]
+    assert (result.scanned, result.count) == (3, 0)
+    assert looked_through == 3 * 97_000, "once for each element, not for each time that the filter asks"
 
 
 def test_nothing_more_is_read_for_a_router_that_went_away() -> None:

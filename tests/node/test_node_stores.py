@@ -67,7 +67,7 @@ def test_families_do_not_mix(store: Store) -> None:
     store.write_batch()
     store.delete(Family.LOG, b"k")
     store.write_batch()
-    assert [store.get(family, b"k") for family in Family] == [None, b"DATA", b"META"]
+    assert [store.get(family, b"k") for family in Family] == [None, b"DATA", b"META", b"OUTBOX"]
 
 
 def test_an_empty_value_is_a_value(store: Store) -> None:

@@ -244,7 +244,7 @@ class StoreBench:
         return result
 
     def _serve_range(self, operation: data_pb2.Operation) -> data_pb2.Result:
-        reader = RangeReader(self.partitions[operation.partition], operation)
+        reader = RangeReader(self.partitions[operation.partition], operation, ManualClock().monotonic)
         try:
             while not reader.is_done:
                 reader.step(1000)

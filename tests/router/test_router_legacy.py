@@ -49,7 +49,7 @@ def test_expected_becomes_a_condition(bench: Any, name: str) -> None:
     made = bench.call(name, request(name, Expected=expected, ConditionalOperator="OR"))
     assert made.answers == []
     texts = orjson.loads(sent(bench).expressions)
-    condition = parse_condition(texts["condition"])
+    condition = parse_condition(texts["condition"], may_be_translated=True)
     bindings = Bindings(texts["names"], texts["values"])
     assert matches(condition, {"a": {"N": "1"}, "b": {"S": "x"}}, bindings)
     assert matches(condition, {"a": {"N": "2"}}, bindings)
@@ -66,9 +66,9 @@ def test_attribute_updates_become_an_update(bench: Any) -> None:
     texts = orjson.loads(sent(bench).expressions)
     bindings = Bindings(texts["names"], texts["values"])
     old = {**KEY, "b": {"N": "1"}, "c": {"S": "x"}}
-    updated = apply_update(parse_update(texts["update"]), old, bindings)
+    updated = apply_update(parse_update(texts["update"], may_be_translated=True), old, bindings)
     assert updated.item == {**KEY, "a": {"S": "new"}, "b": {"N": "3"}}
-    assert matches(parse_condition(texts["condition"]), old, bindings)
+    assert matches(parse_condition(texts["condition"], may_be_translated=True), old, bindings)
 
 
 @pytest.mark.parametrize("members", [{"AttributeUpdates": {}}, {"Expected": {}}])
@@ -236,3 +236,48 @@ def test_what_a_native_operation_raises_is_its_answer(bench: Any) -> None:
     inner = inner_call("DynamoDB_20120810.ExecuteStatement")
     bench.services.run_native("PutItem", inner, {"TableName": "things", "Item": {}})
     assert inner.answers == [NOT_VALID]
+
+
+MARKED = "\x00AND\nEQ #a :a"
+QUERIED = {"KeyConditionExpression": "pk = :a"}
+TEXTS = [
+    *[(name, "ConditionExpression", {}) for name in WRITES],
+    ("UpdateItem", "UpdateExpression", {}),
+    ("GetItem", "ProjectionExpression", {}),
+    ("BatchGetItem", "ProjectionExpression", {}),
+    ("Query", "KeyConditionExpression", {}),
+    ("Query", "FilterExpression", QUERIED),
+    ("Query", "ProjectionExpression", QUERIED),
+    ("Scan", "FilterExpression", {}),
+    ("Scan", "ProjectionExpression", {}),
+]
+
+
+@pytest.mark.parametrize(("name", "parameter", "members"), TEXTS, ids=[f"{text[0]} {text[1]}" for text in TEXTS])
+@pytest.mark.parametrize("padding", [0, 5000], ids=["short", "long"])
+def test_no_text_of_a_client_is_a_translation(
+    bench: Any, name: str, parameter: str, members: dict[str, Any], padding: int
+) -> None:
+    text = MARKED + " " * padding
+    asked: dict[str, Any] = {parameter: text, "ExpressionAttributeNames": {"#a": "a"}, **members}
+    if parameter != "ProjectionExpression" or members:
+        asked["ExpressionAttributeValues"] = {":a": {"S": "x"}}
+    if name == "BatchGetItem":
+        body: dict[str, Any] = {"RequestItems": {"things": {"Keys": [KEY], **asked}}}
+    else:
+        body = (request(name) if name not in ("Query", "Scan") else {"TableName": "things"}) | asked
+    expected = (
+        f"Expression size has exceeded the maximum allowed size; expression size: {len(text)}"
+        if padding
+        else 'Syntax error; token: "\x00", near: "\x00AND"'
+    )
+    assert bench.call(name, body).error == (NOT_VALID, f"Invalid {parameter}: {expected}")
+    assert bench.submitted == []
+
+
+def test_a_parameter_of_many_attributes_goes_its_way(bench: Any) -> None:
+    updates = {f"a{number}": {"Action": "PUT", "Value": {"N": "1"}} for number in range(15_000)}
+    bench.call("UpdateItem", request("UpdateItem", AttributeUpdates=updates))
+    texts = orjson.loads(sent(bench).expressions)
+    update = parse_update(texts["update"], may_be_translated=True)
+    assert len(apply_update(update, {**KEY}, Bindings(texts["names"], texts["values"])).item) == 15_002

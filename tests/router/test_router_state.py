@@ -391,6 +391,20 @@ def test_an_eventual_page_is_given_longer_than_a_single_item() -> None:
     assert len(harness.nodes_of(page)) == 2
 
 
+def test_a_page_stays_with_a_node_that_still_says_something() -> None:
+    harness = Harness()
+    page = harness.submit(pb.RANGE_EVENTUAL)
+    harness.write_frames()
+    for _ in range(6):
+        harness.advance(limits.EVENTUAL_PAGE_MS_MAX / 4000)
+        harness.state.node_heard("n2", harness.now_s)
+    assert harness.nodes_of(page) == ["n2"], "it is at work on the page, and would not stop"
+    harness.advance(limits.EVENTUAL_PAGE_MS_MAX / 1000 - 0.05)
+    assert harness.nodes_of(page) == ["n2"]
+    harness.advance(0.05 + limits.DEADLINE_SCAN_MS / 1000)
+    assert len(harness.nodes_of(page)) == 2, "it has become silent, perhaps paused"
+
+
 def test_an_eventual_read_that_no_replica_answers_asks_each_once_and_ends_at_its_deadline() -> None:
     harness = Harness()
     pending = harness.submit(pb.GET_EVENTUAL)
