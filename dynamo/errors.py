@@ -22,6 +22,7 @@ _PREFIX_BY_CODE = {
     "IncompleteSignatureException": _CORAL_PREFIX,
     "UnrecognizedClientException": _CORAL_PREFIX,
     "ServiceUnavailable": _CORAL_PREFIX,
+    "AccessDeniedException": _CORAL_PREFIX,
     "ThrottlingException": _CORAL_PREFIX,
     "ValidationException": _VALIDATE_PREFIX,
 }

@@ -15,7 +15,7 @@ from wire import data_pb2
 
 # Bytes of entries that are proposed and not committed; beyond this, by one entry at most, writes wait: links drop what
 # they cannot queue, and heartbeats stand in line behind it.
-PROPOSED_BYTES_MAX = 4 * 1024 * 1024
+PROPOSED_BYTES_MAX = 2 * 1024 * 1024
 # A write that waited this long for others to be committed is refused as OVERLOADED.
 WAIT_S_MAX = 0.5
 # Bytes of writes that wait for a turn (what arrived) or for a commit (what is in the log); beyond this new ones are

@@ -6,14 +6,17 @@ definitions alone; it is derived here anew, without the code that maintains them
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from dynamo.indexes import IndexDefinition, IndexKind
 from dynamo.records import encode_record, record_json, record_size
 from dynamo.values import Item, decode_item, item_size
 from node.host import NodeHost
+from node.indexing import backfill, feeder, leader
+from node.machine.state import PartitionState
 from simulation.client import TABLE_ID, TABLE_KEY
-from simulation.knobs import GROUPS, NODES, Indexing, Knobs
+from simulation.knobs import GROUPS, NODES, Indexing, IndexLimits, Knobs
 from simulation.process import Machine, Process
 from simulation.world import World
 from topology.ring import PartitionRing, initial_boundaries
@@ -62,6 +65,11 @@ _ADDED_LAST = catalog_pb2.Index()
 _ADDED_LAST.CopyFrom(ADDED)
 _ADDED_LAST.index_id, _ADDED_LAST.name = TABLE_ID + 5, "by-key-last"
 ADDED_LAST_BEFORE_S = (0.0, 0.03)
+# The same in the stead of the one that was dropped, which clients write to as they do to the dropped one.
+_ADDED_AGAIN = catalog_pb2.Index()
+_ADDED_AGAIN.CopyFrom(ADDED)
+_ADDED_AGAIN.index_id, _ADDED_AGAIN.name = TABLE_ID + 6, "by-key-again"
+DROPPED_AFTER_S = (0.0, 0.3)
 Rows = dict[bytes, bytes]
 RING = PartitionRing(initial_boundaries(len(GROUPS)), GROUPS)
 
@@ -82,6 +90,19 @@ def begin_entry(index: catalog_pb2.Index, *, backfill: bool = False) -> log_pb2.
     return log_pb2.LogEntry(begin_indexes=[begin])
 
 
+@contextmanager
+def limited(limits: IndexLimits) -> Iterator[None]:
+    """Run with these limits of node.indexing: constants of real nodes, which nothing but a simulation changes."""
+    before = backfill.STEP_ITEMS_MAX, feeder.BATCH_RECORDS_MAX, leader.BACKFILL_OUTBOX_RECORDS_MAX
+    backfill.STEP_ITEMS_MAX = limits.step_items_max
+    feeder.BATCH_RECORDS_MAX = limits.batch_records_max
+    leader.BACKFILL_OUTBOX_RECORDS_MAX = limits.backfill_outbox_records_max
+    try:
+        yield
+    finally:
+        backfill.STEP_ITEMS_MAX, feeder.BATCH_RECORDS_MAX, leader.BACKFILL_OUTBOX_RECORDS_MAX = before
+
+
 class Indexes:
     """What the daemons of real nodes do for indexes, and the check at the end."""
 
@@ -90,7 +111,11 @@ class Indexes:
         self._machines = machines
         self._indexing = knobs.indexing
         self._randomness = world.random_stream("indexes")
+        self._drops_index = knobs.drops_index
         self._wanted: list[tuple[catalog_pb2.Index, bool]] = []
+        self._dropped: list[int] = []
+        # Added indexes that were not seen filled yet.
+        self._filling: list[catalog_pb2.Index] = []
         self._catalog = simulated_catalog(index_delay_ms=knobs.index_delay_ms)
 
     def process_started(self, process: Process) -> None:
@@ -117,7 +142,16 @@ class Indexes:
 
     def _add(self, index: catalog_pb2.Index) -> None:
         self._wanted.append((index, True))
+        self._filling.append(index)
+        if index is ADDED and self._drops_index:
+            self._world.at(self._randomness.uniform(*DROPPED_AFTER_S), self._drop_added)
         self._propose_now()
+
+    def _drop_added(self) -> None:
+        self._wanted = [(index, filled) for index, filled in self._wanted if index is not ADDED]
+        self._filling = [index for index in self._filling if index is not ADDED]
+        self._dropped.append(ADDED.index_id)
+        self._add(_ADDED_AGAIN)
 
     def _hosts(self) -> list[Process]:
         return [machine.process for machine in self._machines.values() if machine.process is not None]
@@ -125,6 +159,7 @@ class Indexes:
     def _propose(self) -> None:
         """Propose what a leader's partition lacks, again and again."""
         self._propose_now()
+        self._check_filled()
         self._world.at(CHECK_INTERVAL_S, self._propose)
 
     def _propose_now(self) -> None:
@@ -134,10 +169,45 @@ class Indexes:
     def _propose_on(self, process: Process) -> None:
         host = process.host
         for group_id in host.led_groups():
-            for index, backfill in self._wanted:
+            for index, may_hold_items in self._wanted:
                 if not host.partitions[group_id].state.has_index(index.index_id):
-                    host.partitions[group_id].propose_own(begin_entry(index, backfill=backfill))
+                    host.partitions[group_id].propose_own(begin_entry(index, backfill=may_hold_items))
                     host.wake(group_id)
+
+            partition = host.partitions[group_id]
+            for index_id in self._dropped:
+                if index_id not in partition.state.dropped_tables:
+                    drop = log_pb2.DropTable(table_id=index_id)
+                    partition.propose_own(log_pb2.LogEntry(drop_tables=[drop]))
+                    host.wake(group_id)
+
+    # ------------------------------------------------------------------ the moment an index is filled
+    def _check_filled(self) -> None:
+        """Once every partition says that an index is filled, a row may lack only as a later write is on its way."""
+        states = self._newest_states() if self._filling else None
+        if states is None:
+            return
+        for index in list(self._filling):
+            if not all(state.is_backfilled(index.index_id) for state in states.values()):
+                continue
+            self._filling.remove(index)
+            on_its_way = _entries_waiting(states.values(), index.index_id)
+            lacking = [key for key in _rows_lacking(index, states) if key not in on_its_way]
+            if lacking:
+                raise self._world.violation(f"index {index.name!r} is filled and differs from the items: {lacking[:5]}")
+
+    def _newest_states(self) -> dict[int, PartitionState] | None:
+        """What the leaders have applied; None while one may have been deposed, or there may be a newer one."""
+        hosts = [process.host for process in self._hosts()]
+        if len(hosts) < len(NODES):
+            return None
+        states = {}
+        for group_id in GROUPS:
+            newest = max(hosts, key=lambda host: (host.group(group_id).term, host.group(group_id).is_ready_leader))
+            if not newest.group(group_id).is_ready_leader:
+                return None
+            states[group_id] = newest.partitions[group_id].state
+        return states
 
     # ------------------------------------------------------------------ the end
     def unrest(self) -> str:
@@ -149,6 +219,8 @@ class Indexes:
                 for index, _ in self._wanted:
                     if not partition.is_backfilled(index.index_id):
                         return f"{name} has not filled the index {index.name}"
+                if any(index_id not in partition.state.dropped_tables for index_id in self._dropped):
+                    return f"{name} has not dropped an index"
                 if partition.index_backlog:
                     return f"{name} has {partition.index_backlog} changes to feed"
         return ""
@@ -158,6 +230,35 @@ class Indexes:
         differences = differences_of([index for index, _ in self._wanted], self._hosts()[0].host)
         if differences:
             raise self._world.violation("; ".join(differences))
+        for process in self._hosts():
+            for group_id in GROUPS:
+                for index_id in self._dropped:
+                    left = list(process.host.partitions[group_id].state.rows_after(index_id, b""))
+                    if left:
+                        raise self._world.violation(f"{process.node_id} holds rows of a dropped index: {left[:5]}")
+
+
+def _rows_lacking(described: catalog_pb2.Index, states: dict[int, PartitionState]) -> list[bytes]:
+    """Keys of entries that the items say and that are not there, or not so."""
+    items: dict[int, Rows] = {group_id: dict(state.rows_after(TABLE_ID, b"")) for group_id, state in states.items()}
+    expected = _expected(definition_of(described, TABLE_KEY), items)
+    return [
+        key
+        for group_id, state in states.items()
+        for key in _different(expected[group_id], dict(state.rows_after(described.index_id, b"")))
+    ]
+
+
+def _entries_waiting(states: Iterable[PartitionState], index_id: int) -> set[bytes]:
+    """Keys of entries of an index that a change in an outbox is about, from after the end of the backfill."""
+    changes = [
+        log_pb2.IndexChange.FromString(state.waiting_change(target, record.sequence))
+        for state in states
+        for target, waiting in state.outbox.items()
+        for record in waiting
+        if record.sequence > state.backfills[index_id].done_sequence
+    ]
+    return {change.key for change in changes if change.index_id == index_id}
 
 
 def differences_of(indexes: Iterable[catalog_pb2.Index], host: NodeHost) -> list[str]:
@@ -208,4 +309,8 @@ def _add_size(rows: Rows, record: bytes) -> None:
 
 
 def _difference(one: Rows, other: Rows) -> list[tuple[bytes, bytes]]:
-    return [(key, value) for key, value in one.items() if other.get(key) != value][:5]
+    return [(key, one[key]) for key in _different(one, other)][:5]
+
+
+def _different(one: Rows, other: Rows) -> list[bytes]:
+    return [key for key, value in one.items() if other.get(key) != value]

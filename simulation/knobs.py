@@ -48,6 +48,15 @@ class Indexing(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IndexLimits:
+    """Limits of node.indexing, in items and records: with those of real nodes few items are one step and one batch."""
+
+    step_items_max: int = 200
+    batch_records_max: int = 512
+    backfill_outbox_records_max: int = 5_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Knobs:
     """The shape of one run; times in seconds."""
 
@@ -64,6 +73,13 @@ class Knobs:
     faults_end_s: float
     indexing: Indexing = Indexing.NONE
     index_delay_ms: int = 0
+    index_limits: IndexLimits = IndexLimits()
+    # The index that is added is dropped soon after, and one like it is added in its stead.
+    drops_index: bool = False
+
+
+_SMALL = IndexLimits(step_items_max=3, batch_records_max=4, backfill_outbox_records_max=8)
+_SMALLEST = IndexLimits(step_items_max=1, batch_records_max=2, backfill_outbox_records_max=3)
 
 
 def draw_knobs(randomness: random.Random) -> Knobs:
@@ -100,4 +116,6 @@ def draw_knobs(randomness: random.Random) -> Knobs:
         faults_end_s=randomness.uniform(6.0, 9.0),
         indexing=randomness.choice((Indexing.NONE, Indexing.FROM_START, Indexing.ADDED)),
         index_delay_ms=randomness.choice((0, 0, 300)),
+        index_limits=randomness.choice((IndexLimits(), IndexLimits(), _SMALL, _SMALLEST)),
+        drops_index=randomness.random() < 0.5,
     )

@@ -12,7 +12,7 @@ from simulation.checks import Checks
 from simulation.client import Client, group_of, keys_of
 from simulation.faults import Faults
 from simulation.history import Action, Call
-from simulation.indexes import Indexes
+from simulation.indexes import Indexes, limited
 from simulation.knobs import GROUPS, NODES, Knobs, draw_knobs
 from simulation.linearizability import Verdict, judge
 from simulation.network import Network
@@ -207,7 +207,8 @@ def run_seed(seed: int) -> Report:
     """Run one seed to its end or to its first violation."""
     run = Run(seed)
     try:
-        run.execute()
+        with limited(run.knobs.index_limits):
+            run.execute()
     except Violation as violation:
         return run.report(str(violation))
     return run.report("")

@@ -12,9 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from harness.cluster import LocalCluster
+
+# How fast examples are made says something about the machine and its load, nothing about what is tested.
+settings.register_profile("trizone", parent=settings.default, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("trizone")
 
 LOG_LINES_SHOWN = 12
 _MEASURED = pytest.StashKey[list[str]]()

@@ -149,6 +149,8 @@ class CatalogState:
             return self._result(pb.CATALOG_TABLE_NOT_FOUND)
         if table.state != pb.TABLE_ACTIVE or not table_changes.has_settled_indexes(table):
             return self._result(pb.CATALOG_TABLE_NOT_ACTIVE, table)
+        if not table_changes.is_deletable_by(table, command):
+            return self._result(pb.CATALOG_CONFLICT, table)
         return self._replace(table, table_changes.in_state(table, pb.TABLE_DELETING))
 
     def _activate(self, command: pb.ActivateTable) -> pb.CatalogResult:

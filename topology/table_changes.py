@@ -51,6 +51,14 @@ def has_settled_indexes(table: pb.Table) -> bool:
     return all(index.state == pb.INDEX_ACTIVE for index in table.indexes)
 
 
+def is_deletable_by(table: pb.Table, command: pb.DeleteTable) -> bool:
+    """The table, at the revision, that the sender saw: what it judged (deletion protection) still holds."""
+    if not command.table_id:
+        # An entry of a log from before these fields: every replica must make of it what was made of it then.
+        return True
+    return (table.table_id, table.revision) == (command.table_id, command.if_revision)
+
+
 def in_state(table: pb.Table, state: pb.TableState) -> pb.Table:
     """The table in another state. Becoming ACTIVE, it takes the indexes that were made with it along."""
     changed = _copy(table)

@@ -252,12 +252,16 @@ class SetIndexDelay(_message.Message):
     def __init__(self, index_delay_ms: _Optional[int] = ...) -> None: ...
 
 class DeleteTable(_message.Message):
-    __slots__ = ("name", "region")
+    __slots__ = ("name", "region", "table_id", "if_revision")
     NAME_FIELD_NUMBER: _ClassVar[int]
     REGION_FIELD_NUMBER: _ClassVar[int]
+    TABLE_ID_FIELD_NUMBER: _ClassVar[int]
+    IF_REVISION_FIELD_NUMBER: _ClassVar[int]
     name: str
     region: str
-    def __init__(self, name: _Optional[str] = ..., region: _Optional[str] = ...) -> None: ...
+    table_id: int
+    if_revision: int
+    def __init__(self, name: _Optional[str] = ..., region: _Optional[str] = ..., table_id: _Optional[int] = ..., if_revision: _Optional[int] = ...) -> None: ...
 
 class ActivateTable(_message.Message):
     __slots__ = ("table_id",)

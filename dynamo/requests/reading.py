@@ -7,10 +7,14 @@ the first wrong type in the body's order ends the request with SerializationExce
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from dynamo import json_types
+from dynamo.errors import serialization
 from dynamo.requests.model import Shape
+
+# What an Integer and a Long can hold: they are Java's.
+INTEGER_BOUNDS: Final = {"Integer": (-(2**31), 2**31 - 1), "Long": (-(2**63), 2**63 - 1)}
 
 
 def read(shape: Shape, value: Any, *, is_element: bool = False) -> Any:
@@ -33,9 +37,15 @@ def read(shape: Shape, value: Any, *, is_element: bool = False) -> Any:
     json_types.check_scalar(value, kind)
     if kind == "Boolean" and type(value) is str:
         return value.lower() == "true"
-    if kind in ("Integer", "Long") and type(value) is float:
-        return int(value)
-    return value
+    return _read_integer(kind, value) if kind in INTEGER_BOUNDS else value
+
+
+def _read_integer(kind: str, value: int | float) -> int:
+    least, most = INTEGER_BOUNDS[kind]
+    # Compared as it came: the parser makes a float of whatever is beyond 64 bits, so `most` as a float is too much.
+    if not least <= value <= most:
+        raise serialization(f"NUMBER_VALUE cannot be converted to {kind}")
+    return int(value)
 
 
 def _read_structure(shape: Shape, value: Any, is_element: bool) -> dict[str, Any]:

@@ -43,10 +43,10 @@ def check_table_throughput(throughput: Throughput | None, billing_mode: str) -> 
 
 
 def check_bounds(throughput: Throughput, index_name: str = "") -> None:
-    """Raises ValidationException for more units than there can be."""
+    """ProvisionedThroughput or WarmThroughput. Raises ValidationException for more units than there can be."""
     of_index = f" for index {index_name}" if index_name else ""
-    for name in UNITS:
-        if throughput[name] > CAPACITY_UNITS_MAX:
+    for name in (*UNITS, *_WARM_UNITS):
+        if throughput.get(name, 0) > CAPACITY_UNITS_MAX:
             raise validation(f"Given value {throughput[name]} for {name} is out of bounds{of_index}")
 
 
@@ -77,7 +77,7 @@ def check_on_demand(
             raise invalid_parameter(
                 f"{name} for OnDemandThroughput{of_index} cannot be specified when the table BillingMode is PROVISIONED"
             )
-        if value < 1 and not (may_clear and value == -1):
+        if not 1 <= value <= CAPACITY_UNITS_MAX and not (may_clear and value == -1):
             subject = f"index : {index_name}" if index_name else "table"
             raise invalid_parameter(f"Requested {name} for OnDemandThroughput for {subject} is outside of valid range")
 
@@ -98,7 +98,7 @@ def initial_warm(throughput: Throughput | None) -> dict[str, int]:
 def check_initial_warm(
     warm: Throughput | None, throughput: Throughput | None, billing_mode: str, index_name: str = ""
 ) -> None:
-    """WarmThroughput of a new table or index. Raises ValidationException when it is less than there is anyway."""
+    """WarmThroughput of a new table or index. Raises ValidationException: less than there is anyway, or too much."""
     subject = f"index {index_name}" if index_name else "table"
     initial = initial_warm(None if billing_mode == PAY_PER_REQUEST else throughput)
     for name, units in _WARM_UNITS.items():
@@ -110,10 +110,11 @@ def check_initial_warm(
                 else f"{units} of ProvisionedThroughput"
             )
             raise invalid_parameter(f"Requested {name} for WarmThroughput for {subject} is lower than {than}")
+    check_bounds(warm or {}, index_name)
 
 
 def raised_warm(current: Throughput, wanted: Throughput, index_name: str = "") -> dict[str, int]:
-    """WarmThroughput after an update. Raises ValidationException for a decrease."""
+    """WarmThroughput after an update. Raises ValidationException for a decrease, or more than there can be."""
     subject = f"index {index_name}" if index_name else "table"
     for name, value in wanted.items():
         if value < current[name]:
@@ -121,4 +122,5 @@ def raised_warm(current: Throughput, wanted: Throughput, index_name: str = "") -
                 f"Requested {name} for WarmThroughput for {subject} is lower than current WarmThroughput, "
                 "decreasing WarmThroughput is not supported"
             )
+    check_bounds(wanted, index_name)
     return {**current, **wanted}

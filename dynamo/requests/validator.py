@@ -22,7 +22,7 @@ from dynamo.requests.differences import (
     TOLD_WITHOUT_VALUE,
 )
 from dynamo.requests.model import Service, Shape, input_shape, load_service_model
-from dynamo.requests.reading import read
+from dynamo.requests.reading import INTEGER_BOUNDS, read
 
 _Accepts = Callable[[Any], Any]
 # The Python type a member must have, and a test of its value (None: the type is enough).
@@ -167,9 +167,14 @@ def _scalar_test(shape: Shape) -> _Accepts | None:
     if shape.pattern is not None:
         matches = shape.pattern.fullmatch
         return lambda value: matches(value) and least <= len(value) and (most is None or len(value) <= most)
+    if shape.kind in INTEGER_BOUNDS:
+        lowest_held, highest_held = INTEGER_BOUNDS[shape.kind]
+        least = lowest_held if shape.minimum is None else shape.minimum
+        highest = highest_held if most is None else most
+        return lambda value: least <= value <= highest
     if shape.minimum is None and most is None:
         return None
-    if shape.kind in ("Integer", "Long", "Double"):
+    if shape.kind == "Double":
         lowest = shape.minimum
         return lambda value: (lowest is None or value >= lowest) and (most is None or value <= most)
     return lambda value: least <= len(value) and (most is None or len(value) <= most)

@@ -1,6 +1,7 @@
 """Finding the table a request names.
 
-Called by every operation. Law: a table is denied only on the word of a catalog read that began after the request did.
+Called by every operation. Laws: a table is denied only on the word of a catalog read that began after the request did;
+an ARN of another account never names a table of ours.
 """
 
 from __future__ import annotations
@@ -32,9 +33,28 @@ def table_arn(region: str, name: str) -> str:
     return f"arn:aws:dynamodb:{region}:{ACCOUNT_ID}:table/{name}"
 
 
+def _located(call: Call, given: str) -> tuple[str, str]:
+    """(region, table name). Raises ValidationException, and AccessDeniedException for a table of another account.
+
+    No account but ours is known, so no policy of another can allow anything: the service's words for that.
+    """
+    region, name = split_table_name(given, call.region)
+    if given.startswith("arn:") and given.split(":", 5)[4] not in ("", ACCOUNT_ID):
+        action = "dynamodb:" + call.target.rpartition(b".")[2].decode("latin-1")
+        raise DynamoError(
+            "AccessDeniedException",
+            f"User: arn:aws:iam::{ACCOUNT_ID}:root is not authorized to perform: {action} on resource: {given} "
+            f"because no resource-based policy allows the {action} action",
+        )
+    return region, name
+
+
 def find_active(services: Services, call: Call, given: str) -> TableInfo | None:
-    """The table for reading and writing items, or None when the copy shows no active one. Hot path."""
-    region, name = (call.region, given) if given[:4] != "arn:" else split_table_name(given, call.region)
+    """The table for reading and writing items, or None when the copy shows no active one. Hot path.
+
+    Raises AccessDeniedException for a table of another account.
+    """
+    region, name = (call.region, given) if given[:4] != "arn:" else _located(call, given)
     table = services.copy.tables.find(region, name)
     return table if table is not None and table.is_active else None
 
@@ -49,9 +69,10 @@ def denied(call: Call, error: DynamoError | None = None) -> Exception:
 def find_any(services: Services, call: Call, given: str, not_found: DynamoError | None = None) -> TableInfo:
     """The table in any state, for the control plane.
 
-    Raises ResourceNotFoundException, or `not_found` in its place (and NeedsCatalog before either).
+    Raises ResourceNotFoundException, or `not_found` in its place (and NeedsCatalog before either), and
+    AccessDeniedException for a table of another account.
     """
-    region, name = split_table_name(given, call.region)
+    region, name = _located(call, given)
     table = services.copy.tables.find(region, name)
     if table is None:
         error = not_found or resource_not_found(f"Requested resource not found: Table: {name} not found")

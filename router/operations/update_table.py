@@ -1,7 +1,8 @@
 """UpdateTable (API reference): billing, throughput, indexes, table class, deletion protection.
 
 Called by router.operations.registry. Law: a request is carried out whole, in one catalog command, or not at all. What
-is only a setting is in force at once; the answer says UPDATING as the service's does, with the throughput from before.
+is only a setting is in force at once; the answer says UPDATING as the service's does, of the table and of each index
+whose units change, with the throughput from before.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from router.operations.table_description import (
 from router.operations.throughput_changes import with_throughput, with_warm
 from topology.tables import TableInfo
 
-# Changes whose answer shows the table ACTIVE: they are in force with the answer, in the service too.
+# Changes whose answer shows the table ACTIVE unless units change: in force with the answer, in the service too.
 _IMMEDIATE: Final = frozenset(
     {"TableName", "AttributeDefinitions", "OnDemandThroughput", "WarmThroughput", "GlobalSecondaryIndexUpdates"}
 )
@@ -137,9 +138,25 @@ def _with_plain_members(
 
 
 def _answer(before: TableInfo, after: TableInfo, request: dict[str, Any], now_ms: int) -> bytes:
-    is_immediate = _IMMEDIATE.issuperset(request) and not online_actions(request)
-    description = describe(after, now_ms, None if is_immediate else "UPDATING")
-    old = describe(before, now_ms)["ProvisionedThroughput"]
-    shown = description["ProvisionedThroughput"]
-    shown |= {name: old[name] for name in ("ReadCapacityUnits", "WriteCapacityUnits", "NumberOfDecreasesToday")}
-    return orjson.dumps({"TableDescription": description})
+    old = describe(before, now_ms)
+    shown = describe(after, now_ms)
+    _keep_units(shown, old)
+    old_indexes = {index["IndexName"]: index for index in old.get("GlobalSecondaryIndexes", ())}
+    updating = [
+        index
+        for index in shown.get("GlobalSecondaryIndexes", ())
+        if index["IndexName"] in old_indexes and _keep_units(index, old_indexes[index["IndexName"]])
+    ]
+    for index in updating:
+        index["IndexStatus"] = "UPDATING"
+    if updating or online_actions(request) or not _IMMEDIATE.issuperset(request):
+        shown["TableStatus"] = "UPDATING"
+    return orjson.dumps({"TableDescription": shown})
+
+
+def _keep_units(shown: dict[str, Any], old: dict[str, Any]) -> bool:
+    """Show the units of a table or an index from before the change; whether they are others than those after it."""
+    units, before = shown["ProvisionedThroughput"], old["ProvisionedThroughput"]
+    differs = any(units[name] != before[name] for name in throughput.UNITS)
+    units |= {name: before[name] for name in (*throughput.UNITS, "NumberOfDecreasesToday")}
+    return differs

@@ -12,9 +12,7 @@ import re
 import threading
 import time
 import urllib.request
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
@@ -408,64 +406,3 @@ def test_a_delay_makes_the_index_stale_and_the_table_not(cluster: LocalCluster, 
         assert (ended.returncode, ended.stdout) == (0, "no delay\n")
     wait_exact(client, table)
     wait_until(lambda: backlog(cluster) == 0, timeout_s=20, what="nothing is on its way to an index")
-
-
-# ---------------------------------------------------------------------- large entries
-
-
-def test_large_items_in_many_indexes_are_throttled_and_no_leader_falls(cluster: LocalCluster, client: Any) -> None:
-    """One put is an entry of megabytes in the log: what a node takes must be bounded by that."""
-    name = f"indexed-{next(_numbers)}"
-    names = [f"k{number}" for number in range(20)]
-    client.create_table(
-        TableName=name,
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("pk", *names)],
-        BillingMode="PAY_PER_REQUEST",
-        GlobalSecondaryIndexes=[
-            {
-                "IndexName": f"by-{key}",
-                "KeySchema": [{"AttributeName": key, "KeyType": "HASH"}],
-                "Projection": {"ProjectionType": "ALL"},
-            }
-            for key in names
-        ],
-    )
-    client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 20})
-    cluster.wait_spread()
-    terms = terms_of(cluster)
-    answers: list[str] = []
-    with ThreadPoolExecutor(16) as pool:
-        for found in pool.map(lambda number: put_large(client, name, names, number), range(16)):
-            answers += found
-    assert set(answers) <= {"OK", "ThrottlingException", "ProvisionedThroughputExceededException"}, Counter(answers)
-    assert answers.count("OK") >= 16
-    assert terms_of(cluster) == terms
-    cluster.wait_whole()
-    client.delete_table(TableName=name)
-
-
-def put_large(client: Any, table: str, keys: list[str], worker: int) -> list[str]:
-    """Codes of the answers to puts of 130 KB, one after the other for some seconds."""
-    found = []
-    end = time.monotonic() + 5
-    while time.monotonic() < end:
-        whole = {"pk": {"S": f"{worker}-{len(found)}"}, "data": {"S": "x" * 130_000}}
-        whole |= {key: {"S": f"{worker}-{len(found)}-{key}"} for key in keys}
-        try:
-            client.put_item(TableName=table, Item=whole)
-            found.append("OK")
-        except ClientError as error:
-            found.append(error.response["Error"]["Code"])
-        except BotoCoreError as error:
-            found.append(type(error).__name__)
-    return found
-
-
-def terms_of(cluster: LocalCluster) -> dict[int, int]:
-    """Partition id -> the highest term among its replicas: an election raises it."""
-    terms: dict[int, int] = {}
-    for node in ("n1", "n2", "n3"):
-        for partition, replica in cluster.replicas(node).items():
-            terms[partition] = max(terms.get(partition, 0), replica.term)
-    return terms

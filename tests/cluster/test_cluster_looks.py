@@ -177,11 +177,14 @@ def test_a_session_with_the_aws_command_line(shared_cluster: LocalCluster, tmp_p
         *("--expression-attribute-values", '{":one": {"N": "1"}}'),
     )
     assert updated["Attributes"] == {"Plays": {"N": "1"}}
+    scanned = aws("scan", "--table-name", "Music", "--consistent-read")
+    assert (scanned["Items"], scanned["Count"]) == ([item | updated["Attributes"]], 1)
     refusal = ["--condition-expression", "attribute_not_exists(Plays)"]
     aws("delete-item", *key(1965), *refusal, fails="ConditionalCheckFailedException")
     aws("delete-item", *key(1965))
     assert aws("get-item", *key(1965), "--consistent-read") is None
-    aws("scan", "--table-name", "Music", fails="UnknownOperationException")
+    wanted = json.dumps([{"Get": {"TableName": "Music", "Key": {"Artist": {"S": "Nina"}, "Year": {"N": "1965"}}}}])
+    aws("transact-get-items", "--transact-items", wanted, fails="UnknownOperationException")
     aws("delete-table", "--table-name", "Music")
     aws("describe-table", "--table-name", "Music", fails="ResourceNotFoundException")
 

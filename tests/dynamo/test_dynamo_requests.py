@@ -6,6 +6,7 @@ import time
 from copy import deepcopy
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -170,6 +171,25 @@ def test_a_request_is_read_as_the_service_reads_it(operation: str, body: Any, va
             {"ProvisionedThroughput": {"ReadCapacityUnits": "5"}},
             "STRING_VALUE cannot be converted to Long",
             id="nested member",
+        ),
+        *(
+            pytest.param(
+                "CreateTable",
+                orjson.loads(f'{{"WarmThroughput": {{"ReadUnitsPerSecond": {number}}}}}'),
+                "NUMBER_VALUE cannot be converted to Long",
+                id=f"{number} for a Long",
+            )
+            for number in ("9223372036854775808", "18446744073709551616", "1e300", "-1e300")
+        ),
+        *(
+            pytest.param(
+                operation,
+                {"Limit": number},
+                "NUMBER_VALUE cannot be converted to Integer",
+                id=f"{number} for an Integer of {operation}",
+            )
+            for operation in ("Scan", "ListTables")
+            for number in (2**31, -(2**31) - 1, 1e300)
         ),
         pytest.param("CreateTable", {"ProvisionedThroughput": 5}, "Unexpected field type", id="number for a structure"),
         pytest.param("CreateTable", {"KeySchema": ["a"]}, "Unexpected value type in payload", id="element of a list"),

@@ -47,12 +47,12 @@ RUN: dict[str, Callable[..., None]] = CONTROL_OPERATIONS | {
 class Call:
     """One request without HTTP."""
 
-    target = b""
     body = b""
     metric = 0
     host = "localhost:8000"
 
-    def __init__(self, region: str) -> None:
+    def __init__(self, name: str, region: str) -> None:
+        self.target = f"DynamoDB_20120810.{name}".encode()
         self.region = region
         self.catalog_confirmed = False
         self.answers: list[bytes | DynamoError] = []
@@ -72,8 +72,9 @@ class Bench:
         self.copy = CatalogCopy()
         self.state = CatalogState()
         self.commands: list[pb.CatalogCommand] = []
-        # How many of the next commands are overtaken by a change of somebody else.
+        # How many of the next commands are overtaken by a change of somebody else, and what that is.
         self.overtaken = 0
+        self.overtake: Callable[[], None] = self._tag_as_somebody_else
         self.fails: Failure | None = None
         self.services = Services(
             port=self,
@@ -105,16 +106,36 @@ class Bench:
         self.commands.append(command)
         if self.overtaken:
             self.overtaken -= 1
-            self._change_as_somebody_else()
+            self.overtake()
         result = self.state.apply(command)
         pending.complete(data_pb2.Result(status=data_pb2.OK, item=result.SerializeToString()))
         self.copy.replace(self.state.catalog)
 
-    def _change_as_somebody_else(self) -> None:
+    def _tag_as_somebody_else(self) -> None:
+        table, settings = self._settings()
+        theirs = {"Key": f"theirs-{table.revision}", "Value": ""}
+        self._change_as_somebody_else(settings | {"Tags": [*settings.get("Tags", []), theirs]})
+
+    def protect_as_somebody_else(self) -> None:
+        self._change_as_somebody_else(self._settings()[1] | {"DeletionProtectionEnabled": True})
+
+    def replace_as_somebody_else(self) -> None:
+        """The table is deleted, and another made under its name."""
+        table, _ = self._settings()
+        self.state.apply(pb.CatalogCommand(delete_table=pb.DeleteTable(name="music", region=REGION)))
+        self.state.apply(pb.CatalogCommand(forget_table=pb.ForgetTable(table_id=table.table_id)))
+        key = pb.KeyAttribute(name="pk", type=pb.KEY_S)
+        command = pb.CreateTable(name="music", region=REGION, partition_key=key, tables_max=5, uuid="newer")
+        made = self.state.apply(pb.CatalogCommand(create_table=command)).table
+        self.state.apply(pb.CatalogCommand(activate_table=pb.ActivateTable(table_id=made.table_id)))
+
+    def _settings(self) -> tuple[pb.Table, dict[str, Any]]:
         table = self.state.table_by_name(REGION, "music")
         assert table is not None
-        settings = orjson.loads(table.settings_json)
-        settings["Tags"] = [*settings.get("Tags", []), {"Key": f"theirs-{table.revision}", "Value": ""}]
+        return table, orjson.loads(table.settings_json)
+
+    def _change_as_somebody_else(self, settings: dict[str, Any]) -> None:
+        table, _ = self._settings()
         change = pb.ChangeTable(
             table_id=table.table_id, if_revision=table.revision, settings_json=orjson.dumps(settings)
         )
@@ -132,7 +153,7 @@ class Bench:
     # --- requests -----------------------------------------------------------------------------------------------
 
     def _dispatch(self, name: str, body: dict[str, Any], region: str) -> bytes | DynamoError:
-        call = Call(region)
+        call = Call(name, region)
         try:
             request = validator_for(name).validate(orjson.loads(orjson.dumps(body)))
             try:
@@ -599,6 +620,7 @@ def test_billing_goes_to_provisioned_with_every_index_and_back(bench: Bench) -> 
     )
     answer = bench.update(**PROVISIONED, **changes({"Update": {"IndexName": "gsi", "ProvisionedThroughput": UNITS}}))
     assert (answer["TableStatus"], answer["ProvisionedThroughput"]) == ("UPDATING", NO_UNITS)
+    assert index_in(answer) == ("UPDATING", 0, 0)
     table = bench.describe()
     for shown in (table, table["GlobalSecondaryIndexes"][0]):
         assert shown["ProvisionedThroughput"] == {**UNITS, "NumberOfDecreasesToday": 0}
@@ -606,13 +628,22 @@ def test_billing_goes_to_provisioned_with_every_index_and_back(bench: Bench) -> 
     assert table["WarmThroughput"] == WARM
     assert table["BillingModeSummary"]["BillingMode"] == "PROVISIONED"
     bench.clock.advance(60)
-    bench.update(BillingMode="PAY_PER_REQUEST")
+    answer = bench.update(BillingMode="PAY_PER_REQUEST")
+    assert (answer["TableStatus"], index_in(answer)) == ("UPDATING", ("UPDATING", 5, 6))
     table = bench.describe()
+    assert index_in(table) == ("ACTIVE", 0, 0)
     assert table["ProvisionedThroughput"] == table["GlobalSecondaryIndexes"][0]["ProvisionedThroughput"] == NO_UNITS
     summary = table["BillingModeSummary"]
     assert summary["BillingMode"] == "PAY_PER_REQUEST"
     assert summary["LastUpdateToPayPerRequestDateTime"] == bench.clock.wall_ms() / 1000
     assert bench.update(BillingMode="PAY_PER_REQUEST")["TableStatus"] == "UPDATING"
+
+
+def index_in(table: dict[str, Any]) -> tuple[str, int, int]:
+    """Status, read and write units of its only global index."""
+    (shown,) = table["GlobalSecondaryIndexes"]
+    provisioned = shown["ProvisionedThroughput"]
+    return shown["IndexStatus"], provisioned["ReadCapacityUnits"], provisioned["WriteCapacityUnits"]
 
 
 def units(read: int, write: int) -> dict[str, Any]:
@@ -675,9 +706,9 @@ def test_the_throughput_of_an_index_is_its_own(bench: Bench) -> None:
         **PROVISIONED,
     )
     answer = bench.update(**changes({"Update": {"IndexName": "gsi", **units(7, 7)}}))
-    assert answer["TableStatus"] == "ACTIVE"
+    assert (answer["TableStatus"], index_in(answer)) == ("UPDATING", ("UPDATING", 5, 6))
     table = bench.describe()
-    assert table["GlobalSecondaryIndexes"][0]["ProvisionedThroughput"]["ReadCapacityUnits"] == 7
+    assert (table["TableStatus"], index_in(table)) == ("ACTIVE", ("ACTIVE", 7, 7))
     assert table["ProvisionedThroughput"]["ReadCapacityUnits"] == 5
     code, message = bench.update_refused(**changes({"Update": {"IndexName": "gsi", **units(7, 7)}}))
     assert code == VALIDATION
@@ -703,6 +734,74 @@ def test_on_demand_limits_are_merged_and_cleared(bench: Bench) -> None:
     assert "OnDemandThroughput" not in bench.describe()
 
 
+def test_limits_of_an_index_are_in_force_with_the_answer(bench: Bench) -> None:
+    bench.table(AttributeDefinitions=definitions("pk", "sk", "g"), GlobalSecondaryIndexes=[index("gsi", "g")])
+    answer = bench.update(**changes({"Update": {"IndexName": "gsi", "OnDemandThroughput": {"MaxReadRequestUnits": 3}}}))
+    assert (answer["TableStatus"], index_in(answer)) == ("ACTIVE", ("ACTIVE", 0, 0))
+    assert answer["GlobalSecondaryIndexes"][0]["OnDemandThroughput"] == {"MaxReadRequestUnits": 3}
+
+
+TRILLION = 10**12
+OUTSIDE = INVALID + "Requested MaxReadRequestUnits for OnDemandThroughput for {} is outside of valid range"
+BEYOND = "Given value 1000000000001 for ReadUnitsPerSecond is out of bounds"
+TOO_WARM = {"WarmThroughput": {"ReadUnitsPerSecond": TRILLION + 1}}
+TOO_MANY_UNITS = {"OnDemandThroughput": {"MaxReadRequestUnits": TRILLION + 1}}
+NOT_A_LONG = ("SerializationException", "NUMBER_VALUE cannot be converted to Long")
+
+
+@pytest.mark.parametrize(
+    ("members", "error"),
+    [
+        pytest.param(TOO_MANY_UNITS, (VALIDATION, OUTSIDE.format("table")), id="on-demand limit of a table"),
+        pytest.param(TOO_WARM, (VALIDATION, BEYOND), id="warmth of a table"),
+        pytest.param(
+            changes({"Update": {"IndexName": "gsi", **TOO_MANY_UNITS}}),
+            (VALIDATION, OUTSIDE.format("index : gsi")),
+            id="on-demand limit of an index",
+        ),
+        pytest.param(
+            changes({"Update": {"IndexName": "gsi", **TOO_WARM}}),
+            (VALIDATION, BEYOND + " for index gsi"),
+            id="warmth of an index",
+        ),
+        pytest.param({"WarmThroughput": {"ReadUnitsPerSecond": float(2**64)}}, NOT_A_LONG, id="more than 64 bits"),
+        pytest.param({"WarmThroughput": {"ReadUnitsPerSecond": 2**63}}, NOT_A_LONG, id="more than a Long"),
+        pytest.param({"OnDemandThroughput": {"MaxReadRequestUnits": 1e300}}, NOT_A_LONG, id="a huge float"),
+    ],
+)
+def test_more_units_than_there_can_be(bench: Bench, members: dict[str, Any], error: tuple[str, str]) -> None:
+    wanted = {"AttributeDefinitions": definitions("pk", "sk", "g"), "GlobalSecondaryIndexes": [index("gsi", "g")]}
+    if "GlobalSecondaryIndexUpdates" not in members:
+        assert bench.refused("CreateTable", TableName="other", **(KEYS | wanted | members)) == error
+    bench.table(**wanted)
+    before = bench.describe()
+    assert bench.update_refused(**members) == error
+    assert bench.describe() == before
+
+
+FOREIGN_ARN = f"arn:aws:dynamodb:{REGION}:999999999999:table/music"
+
+
+@pytest.mark.parametrize(
+    ("name", "members"),
+    [
+        pytest.param("DescribeTable", {"TableName": FOREIGN_ARN}, id="described"),
+        pytest.param("DeleteTable", {"TableName": FOREIGN_ARN}, id="deleted"),
+        pytest.param("UpdateTable", {"TableName": FOREIGN_ARN, "DeletionProtectionEnabled": True}, id="updated"),
+        pytest.param("TagResource", {"ResourceArn": FOREIGN_ARN, "Tags": [{"Key": "a", "Value": "b"}]}, id="tagged"),
+        pytest.param("ListTagsOfResource", {"ResourceArn": FOREIGN_ARN}, id="its tags listed"),
+    ],
+)
+def test_a_table_of_another_account_is_not_ours(bench: Bench, name: str, members: dict[str, Any]) -> None:
+    bench.table()
+    assert bench.refused(name, **members) == (
+        "AccessDeniedException",
+        f"User: arn:aws:iam::000000000000:root is not authorized to perform: dynamodb:{name} on resource: "
+        f"{FOREIGN_ARN} because no resource-based policy allows the dynamodb:{name} action",
+    )
+    assert bench.call("DescribeTable", TableName=ARN)["Table"]["TableStatus"] == "ACTIVE"
+
+
 def test_a_table_is_warmed_but_never_cooled(bench: Bench) -> None:
     bench.table()
     bench.update(WarmThroughput={"ReadUnitsPerSecond": 13000})
@@ -723,12 +822,42 @@ def test_a_table_changes_its_class(bench: Bench) -> None:
 
 def test_deletion_protection_holds_until_it_is_taken_off(bench: Bench) -> None:
     bench.table(DeletionProtectionEnabled=True)
-    assert bench.refused("DeleteTable", TableName="music") == (
-        VALIDATION,
-        "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first.",
-    )
+    assert bench.refused("DeleteTable", TableName="music") == PROTECTED
     assert bench.update(DeletionProtectionEnabled=False)["DeletionProtectionEnabled"] is False
     assert bench.call("DeleteTable", TableName="music")["TableDescription"]["TableStatus"] == "DELETING"
+
+
+PROTECTED = (
+    VALIDATION,
+    "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first.",
+)
+
+
+def test_protection_set_while_a_deletion_is_on_its_way_keeps_the_table(bench: Bench) -> None:
+    bench.table()
+    bench.overtaken, bench.overtake = 1, bench.protect_as_somebody_else
+    assert bench.refused("DeleteTable", TableName="music") == PROTECTED
+    assert bench.describe()["TableStatus"] == "ACTIVE"
+
+
+@pytest.mark.parametrize(
+    ("overtake", "uuid"),
+    [("_tag_as_somebody_else", "uuid-0"), ("replace_as_somebody_else", "newer")],
+    ids=["a tagged table", "a newer table of the name"],
+)
+def test_a_deletion_that_was_overtaken_deletes_what_there_is_by_then(bench: Bench, overtake: str, uuid: str) -> None:
+    bench.table()
+    bench.overtaken, bench.overtake = 1, getattr(bench, overtake)
+    description = bench.call("DeleteTable", TableName="music")["TableDescription"]
+    assert (description["TableStatus"], description["TableId"]) == ("DELETING", uuid)
+    assert bench.describe()["TableStatus"] == "DELETING"
+
+
+def test_a_deletion_that_is_always_overtaken_is_given_up(bench: Bench) -> None:
+    bench.table()
+    bench.overtaken = TABLE_CHANGE_ATTEMPTS_MAX + 1
+    assert bench.refused("DeleteTable", TableName="music") == (IN_USE, f"{STILL}Table is being updated: music")
+    assert (bench.overtaken, bench.describe()["TableStatus"]) == (0, "ACTIVE")
 
 
 def test_a_change_that_others_overtook_is_worked_out_again(bench: Bench) -> None:

@@ -75,11 +75,28 @@ def test_a_query_answers_one_collection_in_number_order(bench: Any) -> None:
     assert made.raw.startswith(b'{"Count":4,"Items":[')
 
 
+@pytest.mark.parametrize(("account", "is_ours"), [("000000000000", True), ("999999999999", False)])
+@pytest.mark.parametrize("target", ["Query", "Scan", "GetItem"])
+def test_an_arn_names_a_table_of_our_account_only(bench: Any, target: str, account: str, is_ours: bool) -> None:
+    bench.store("things", item("a", 1))
+    rest = {"Query": by_pk("a"), "Scan": {}, "GetItem": {"Key": item("a", 1)}}[target]
+    arn = f"arn:aws:dynamodb:us-east-1:{account}:table/things"
+    made = bench.call(target, {**rest, "TableName": arn})
+    if is_ours:
+        assert made.answer.get("Item", made.answer.get("Items"))
+    else:
+        assert made.error == (
+            "AccessDeniedException",
+            f"User: arn:aws:iam::000000000000:root is not authorized to perform: dynamodb:{target} on resource: {arn} "
+            f"because no resource-based policy allows the dynamodb:{target} action",
+        )
+
+
 @pytest.mark.parametrize("target", ["Query", "Scan"])
-def test_any_limit_is_taken(bench: Any, target: str) -> None:
+def test_the_highest_limit_is_taken(bench: Any, target: str) -> None:
     bench.store("things", item("a", 1))
     request = by_pk("a") if target == "Query" else {"TableName": "things"}
-    assert bench.call(target, {**request, "Limit": 1 << 40}).answer["Count"] == 1
+    assert bench.call(target, {**request, "Limit": 2**31 - 1}).answer["Count"] == 1
 
 
 def test_a_consistent_query_is_a_strong_read(bench: Any) -> None:

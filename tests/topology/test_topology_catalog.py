@@ -40,8 +40,10 @@ def create(name: str, region: str = "eu", tables_max: int = 3, **fields: object)
     )
 
 
-def delete(name: str, region: str = "eu") -> pb.CatalogCommand:
-    return pb.CatalogCommand(delete_table=pb.DeleteTable(name=name, region=region))
+def delete(name: str, region: str = "eu", table_id: int = 0, if_revision: int = 0) -> pb.CatalogCommand:
+    """Without `table_id`: as routers sent it before they told which table they had judged."""
+    command = pb.DeleteTable(name=name, region=region, table_id=table_id, if_revision=if_revision)
+    return pb.CatalogCommand(delete_table=command)
 
 
 def activate(table_id: int) -> pb.CatalogCommand:
@@ -126,6 +128,22 @@ Step = tuple[pb.CatalogCommand, int, int]  # command, outcome, by how much the v
                 (activate(2), OK, 1),
             ],
             id="the life of a table, and its name reused under a new id",
+        ),
+        pytest.param(
+            [
+                (bootstrap(), OK, 1),
+                (create("t"), OK, 1),
+                (delete("t", table_id=1, if_revision=1), NOT_ACTIVE, 0),
+                (activate(1), OK, 1),
+                (change(1, 2, settings_json=b'{"DeletionProtectionEnabled":true}'), OK, 1),
+                (delete("t", table_id=1, if_revision=2), CONFLICT, 0),
+                (delete("t", table_id=9, if_revision=3), CONFLICT, 0),
+                (delete("t", table_id=1, if_revision=3), OK, 1),
+                (delete("t", table_id=1, if_revision=3), NOT_ACTIVE, 0),
+                (forget(1), OK, 1),
+                (delete("t", table_id=1, if_revision=3), NOT_FOUND, 0),
+            ],
+            id="a table is deleted only at the revision that its deleter saw",
         ),
         pytest.param(
             [
@@ -380,7 +398,7 @@ def test_restore_refuses_what_is_no_snapshot_and_keeps_the_state(data: bytes) ->
 
 COMMANDS = st.one_of(
     st.builds(create, st.sampled_from("abc"), st.sampled_from(["eu", "us"]), st.integers(0, 3)),
-    st.builds(delete, st.sampled_from("abc"), st.sampled_from(["eu", "us"])),
+    st.builds(delete, st.sampled_from("abc"), st.sampled_from(["eu", "us"]), st.integers(0, 3), st.integers(0, 3)),
     st.builds(activate, st.integers(0, 6)),
     st.builds(forget, st.integers(0, 6)),
     st.builds(create, st.sampled_from("abc"), indexes=st.lists(st.sampled_from(INDEXES), max_size=2)),
