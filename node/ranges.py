@@ -23,13 +23,12 @@ from typing import Final, Protocol
 import orjson
 
 from dynamo.expressions import Bindings, Condition, Projection, matches, parse_condition, parse_projection, project
+from dynamo.limits import PAGE_BYTES_MAX
 from dynamo.records import RECORD_HEAD_BYTES, record_json, record_size
 from dynamo.values import Item, decode_item, encode_item
 from node.storage import keyspace
 from wire import data_pb2
 
-# Sizes of the entries of one page, whatever a router asks for: "1 MB" of the API reference, Query and Scan.
-PAGE_BYTES_MAX: Final = 1024 * 1024
 # A slice is paid in units of about half a microsecond: one for an entry passed on as it lies, these for the others.
 _UNITS_OF_SLICE: Final = 16
 _UNITS_OF_POINTER: Final = 4
@@ -93,6 +92,7 @@ class RangeReader:
         )
         self._backward = asked.backward
         self._limit = asked.limit
+        # Whatever a router asks for.
         self._bytes_max = min(asked.bytes_max or PAGE_BYTES_MAX, PAGE_BYTES_MAX)
         self._keeps_items = not asked.count_only
         self._key_names = asked.key_names

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from replication.messages import Message
-from topology.placement import CATALOG_PARTITION
+from topology.catalog import ring_of
 from topology.ring import PartitionRing
 from wire import catalog_pb2
 
@@ -91,9 +91,7 @@ class CatalogCluster:
             return
         self._version = catalog.version
         self._index_delay_ms = catalog.index_delay_ms
-        owners = [partition for partition in catalog.partitions if partition.id != CATALOG_PARTITION]
-        owners.sort(key=lambda partition: partition.first_hash)
-        self._ring = PartitionRing([owner.first_hash for owner in owners], [owner.id for owner in owners])
+        self._ring = ring_of(catalog)
 
     def locate(self, hash16: bytes) -> int:
         """The partition that owns a 16-byte hash. Raises CatalogUnknown."""

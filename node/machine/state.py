@@ -239,10 +239,10 @@ class PartitionState:
 
     def rows_after(self, table_id: int, key: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Rows of a table behind `key` in order, their keys below the table id, as of the last write_batch."""
-        head = len(self._read_prefix) + len(keyspace.OWN_RECORDS)
+        head = keyspace.PREFIX_BYTES + len(keyspace.OWN_RECORDS)
         start = keyspace.item_key(table_id, key + b"\x00" if key else b"")
         _, end = keyspace.table_range(table_id)
-        for physical_key, value in self._store.scan(Family.DATA, self._read_prefix + start, self._read_prefix + end):
+        for physical_key, value in self.scan(start, end):
             yield physical_key[head:], value
 
     def switch_generation(

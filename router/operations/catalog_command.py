@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from router.operations.call import Call, Services
 from router.operations.items import failure_error, result_error
-from router.routing.partition_map import CATALOG_PARTITION
 from router.routing.pending import Failure, Pending
+from topology.placement import CATALOG_PARTITION
 from wire import catalog_pb2, data_pb2
 
 Answered = Callable[[catalog_pb2.CatalogResult], None]

@@ -12,8 +12,8 @@ from typing import Protocol
 
 from dynamo.errors import DynamoError, internal_server_error, service_unavailable, throttling
 from router import limits
-from router.routing.partition_map import CATALOG_PARTITION
 from router.routing.pending import Failure, Pending
+from topology.placement import CATALOG_PARTITION
 from wire import catalog_pb2, data_pb2
 
 Confirmed = Callable[[DynamoError | None], None]

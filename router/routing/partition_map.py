@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from topology.ring import PartitionRing
+from topology.catalog import ring_of
 from wire import catalog_pb2 as pb
-
-CATALOG_PARTITION = 0
 
 
 class RangeSlice(NamedTuple):
@@ -30,11 +28,7 @@ class PartitionMap:
 
     def __init__(self, catalog: pb.Catalog) -> None:
         """Raises ValueError when the partitions do not cover the ring (a catalog no leader commits)."""
-        data = sorted(
-            (partition for partition in catalog.partitions if partition.id != CATALOG_PARTITION),
-            key=lambda partition: partition.first_hash,
-        )
-        ring = PartitionRing([partition.first_hash for partition in data], [partition.id for partition in data])
+        ring = ring_of(catalog)
         # A bound method: one call on the hot path instead of two.
         self.locate = ring.locate
         self._ranges = tuple((partition, *ring.range_of(partition)) for partition in ring.ids)

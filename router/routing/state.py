@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from router import limits
-from router.routing.partition_map import CATALOG_PARTITION, PartitionMap, read_order
+from router.routing.partition_map import PartitionMap, read_order
 from router.routing.pending import Failure, Pending
+from topology.placement import CATALOG_PARTITION
 from wire import data_pb2 as pb
 
 _FINAL = frozenset({pb.OK, pb.CONDITION_FAILED, pb.VALIDATION_FAILED, pb.TABLE_GONE, pb.COLLECTION_TOO_LARGE})

@@ -13,12 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dynamo.errors import DynamoError
+from dynamo.limits import PAGE_BYTES_MAX
 from dynamo.records import encode_record
 from dynamo.values import Item, decode_item, item_size
 from node import range_turns, ranges
 from node.machine.state import PartitionState
 from node.range_turns import CALLBACK_S, CALLBACK_UNITS, READ_S_MAX, RangeTurns
-from node.ranges import PAGE_BYTES_MAX, Page, RangeReader, Rows, TableGone
+from node.ranges import Page, RangeReader, Rows, TableGone
 from node.sessions import QUEUED_BYTES_MAX, RouterSession
 from node.storage import keyspace
 from node.storage.memory import MemoryStore

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
 from dynamo.errors import DynamoError, validation
+from dynamo.limits import PAGE_BYTES_MAX
 from dynamo.partiql import Position, Read, SelectPlan, Write, cut
 from dynamo.partiql.faults import INVALID_NEXT_TOKEN, duplicate_item
 from dynamo.values import Item
 from router.operations.call import Call, Services
-
-# Answers of several reads are collected up to about a page of one.
-PAGE_BYTES_MAX: Final = 1024 * 1024
 
 _NESTING = "Nesting Levels have exceeded supported limits"
 
