@@ -16,7 +16,7 @@ import orjson
 from dynamo.keys import KeyAttribute, KeySchema
 from dynamo.records import encode_record, record_json
 from dynamo.values import Item
-from simulation.history import Action, Call
+from histories.records import Action, Call
 from simulation.knobs import GROUPS, NODES, Knobs
 from simulation.process import Process, SimulatedSession
 from simulation.world import World

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from histories.linearizability import Verdict, judge
+from histories.records import Action, Call
 from simulation.checks import Checks
 from simulation.client import Client, group_of, keys_of
 from simulation.faults import Faults
-from simulation.history import Action, Call
 from simulation.indexes import Indexes, limited
 from simulation.knobs import GROUPS, NODES, Knobs, draw_knobs
-from simulation.linearizability import Verdict, judge
 from simulation.network import Network
 from simulation.process import Machine
 from simulation.world import Violation, World

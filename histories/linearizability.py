@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 
-from simulation.history import Action, Call
+from histories.records import Action, Call
 
 # Visited states after which a history is called undecided rather than searched for hours.
 STATES_MAX = 400_000

@@ -1,7 +1,7 @@
 """What clients asked, when, and what they were told: the values that the checkers judge. Pure.
 
-Filled by simulation.client, read by simulation.linearizability. Law: a call that was refused is not in the history at
-all, a call whose outcome is not known stays open for ever.
+Filled by clients of simulated and of real clusters, read by every checker of this package. Law: a call that was refused
+is not in a history at all, or it is `failed`: nothing happened. A call whose outcome is not known stays open for ever.
 """
 
 from __future__ import annotations
@@ -23,7 +23,11 @@ class Action(enum.Enum):
 
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """One operation on one key as its client saw it; open until `returned_at` is set."""
+    """One operation on one key as its client saw it; open until `returned_at` is set.
+
+    Times are seconds of one clock for the whole history. `client`, and where the answer came from (`router_az`,
+    `served_by`, `served_az`), are only for the session report; empty means not known.
+    """
 
     key: str
     action: Action
@@ -34,6 +38,11 @@ class Call:
     returned_at: float = math.inf
     failed: bool = False
     observed: str | None = None
+    client: str = ""
+    is_strong: bool = True
+    router_az: str = ""
+    served_by: str = ""
+    served_az: str = ""
 
     @property
     def is_open(self) -> bool:

@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from simulation.history import Action, Call
-from simulation.linearizability import Verdict, judge, step
+from histories.linearizability import Verdict, judge, step
+from histories.records import Action, Call
 
 pytestmark = pytest.mark.unit
 
