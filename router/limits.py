@@ -49,6 +49,9 @@ EVENTUAL_READ_MS_MAX = 250
 # The same for a page of a Query or Scan, and only when nothing at all has come from its node for so long: a full one
 # that is filtered takes a node many slices between other work.
 EVENTUAL_PAGE_MS_MAX = 1_000
+# A write given to a node from which nothing has come for so long, while another one leads its partition by now, is not
+# waited for any more: its outcome is unknown, and the client can go on with the new leader.
+DEPOSED_SILENCE_MS_MAX = 500
 # Partitions that one page of a Scan asks at once: bounds what it may hold before it is merged.
 SCAN_PARTITIONS_AT_ONCE_MAX = 16
 RETRY_MS_MIN = 20

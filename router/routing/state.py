@@ -163,6 +163,7 @@ class RoutingState:
         if (now_s - self._scanned_at_s) * 1000 >= limits.DEADLINE_SCAN_MS:
             self._scanned_at_s = now_s
             self._expire(now_s)
+            self._give_up_on_deposed(now_s)
             self._move_late_reads(now_s)
             if self._waiting:
                 self._probe(now_s)
@@ -375,6 +376,27 @@ class RoutingState:
                 del outstanding[pending.operation.id]
                 self._give_up(pending, self._failure_at_deadline(pending))
         self._expire_waiting(now_s)
+
+    def _give_up_on_deposed(self, now_s: float) -> None:
+        """Writes given to a node that has been silent since another leads their partition: no answer will come.
+
+        The new leader is known, so the client may go on at once instead of waiting for the deadline; what became of the
+        write is as unknown as it would be then. A deposed node that still says anything is given its time.
+        """
+        latest_s = now_s - limits.DEPOSED_SILENCE_MS_MAX / 1000
+        for node_id, outstanding in self._outstanding.items():
+            if not outstanding or self._heard_at_s.get(node_id, 0.0) > latest_s:
+                continue
+            doomed = [
+                pending
+                for pending in outstanding.values()
+                if not pending.is_read
+                and pending.placed_at_s <= latest_s
+                and self._route(pending.operation.partition).leader not in ("", node_id)
+            ]
+            for pending in doomed:
+                del outstanding[pending.operation.id]
+                self._give_up(pending, self._failure_at_deadline(pending))
 
     def _expire_waiting(self, now_s: float) -> None:
         if not self._waiting:

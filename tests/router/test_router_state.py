@@ -259,6 +259,39 @@ def test_a_sent_write_without_answer_is_unknown_at_its_deadline(kind: int) -> No
     assert harness.state.late_results == 1
 
 
+SILENT_S = limits.DEPOSED_SILENCE_MS_MAX / 1000 + 0.2
+
+
+@pytest.mark.parametrize(("is_sent", "failure"), [(True, Failure.UNKNOWN), (False, Failure.NOT_DONE)])
+def test_a_write_on_a_silent_node_ends_soon_once_another_node_leads(is_sent: bool, failure: Failure) -> None:
+    harness = Harness()
+    harness.hint("n1", "n1", 1)
+    pending, elsewhere = harness.submit(pb.PUT), harness.submit(pb.PUT, partition=2)
+    harness.hint("n1", "n1", 1, partition=2)
+    if is_sent:
+        harness.write_frames()
+    harness.advance(SILENT_S)
+    assert pending.outcomes == [], "nobody else leads: the answer may still come"
+    harness.hint("n2", "n2", 2)
+    harness.advance(SILENT_S)
+    assert pending.outcomes == [failure]
+    assert elsewhere.outcomes == [], "its leader is silent but not deposed"
+
+
+def test_a_write_on_a_deposed_node_that_still_answers_others_is_waited_for() -> None:
+    harness = Harness()
+    harness.hint("n1", "n1", 1)
+    pending = harness.submit(pb.PUT)
+    harness.write_frames()
+    harness.hint("n2", "n2", 2)
+    for _ in range(5):
+        harness.advance(SILENT_S / 2)
+        harness.state.node_heard("n1", harness.now_s)
+    assert pending.outcomes == []
+    harness.answer("n1", pending, pb.OK)
+    assert pending.outcomes == [pb.OK]
+
+
 @pytest.mark.parametrize(
     "case",
     ["no leader", "queued, not sent", "strong read sent", "refused before"],
