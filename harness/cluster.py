@@ -20,7 +20,6 @@ from typing import Any
 
 import psutil
 
-from harness.clients import client_of
 from harness.http import HttpConnection
 from harness.settings import HOST, Overrides, free_http_port, settings_text
 from harness.waiting import wait_until
@@ -256,6 +255,9 @@ class LocalCluster:
 
     def dynamodb(self, *, router: int = 0, region: str = "us-east-1", retries: bool = False) -> Any:
         """A boto3 client of a router."""
+        # boto3 is for development only; chaos runs clusters without it.
+        from harness.clients import client_of
+
         return client_of(self.endpoint(router), region=region, retries=retries)
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
