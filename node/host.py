@@ -111,7 +111,8 @@ class NodeHost:
         self.settings = settings
         self.metrics = metrics
         self.hybrid_clock = HybridClock(clock)
-        self.sessions: set[RouterSession] = set()
+        # In the order in which they came: that of a set of objects differs from run to run.
+        self.sessions: dict[RouterSession, None] = {}
         self.partitions: dict[int, Partition] = {}
         self.remote_catalog: catalog_pb2.Catalog | None = None
         self.on_catalog_changed: Callable[[], None] = lambda: None
@@ -288,7 +289,7 @@ class NodeHost:
     @_stops_process
     def session_opened(self, session: RouterSession) -> None:
         """A router connected: it gets the catalog and all leaders."""
-        self.sessions.add(session)
+        self.sessions[session] = None
         catalog = self.catalog
         if catalog is not None:
             session.push_catalog(catalog)
@@ -299,7 +300,7 @@ class NodeHost:
     def session_closed(self, session: RouterSession) -> None:
         """A router went away; what it waits for goes on and is answered to nobody."""
         session.closed = True
-        self.sessions.discard(session)
+        self.sessions.pop(session, None)
 
     def session_dirty(self, session: RouterSession) -> None:
         """A session collected something to send."""

@@ -23,8 +23,9 @@ from simulation.world import World
 class Checks:
     """The memory of one run."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, groups: tuple[int, ...] = GROUPS) -> None:
         self._world = world
+        self._groups = groups
         # (group, term) -> the only leader it may have.
         self._leaders: dict[tuple[int, int], str] = {}
         # (group, term, voter) -> whom it voted for.
@@ -33,7 +34,7 @@ class Checks:
         self._committed: dict[tuple[int, int], tuple[int, int]] = {}
         # The same key -> a term by which it was committed: a leader of that term or a later one must have it.
         self._committed_by: dict[tuple[int, int], int] = {}
-        self._last_committed = dict.fromkeys(GROUPS, 1)
+        self._last_committed = dict.fromkeys(groups, 1)
         # (group, applied index) -> checksum of the state.
         self._states: dict[tuple[int, int], int] = {}
         # (node, group) -> (applied, commit, last, term, role) as of its last turn.
@@ -62,13 +63,13 @@ class Checks:
     # ------------------------------------------------------------------ turns
     def process_starts(self, node_id: str) -> None:
         """Look at the whole log of a new process again."""
-        for group_id in GROUPS:
+        for group_id in self._groups:
             self._commit_checked.pop((node_id, group_id), None)
             self._seen.pop((node_id, group_id), None)
 
     def turn_ended(self, node_id: str, host: NodeHost, store: MemoryStore) -> None:
         """Check every replica of a node that changed since its last turn."""
-        for group_id in GROUPS:
+        for group_id in self._groups:
             replica = host.group(group_id)
             journal = replica.journal
             seen = (replica.applied_index, replica.commit_index, journal.last_index, replica.term, replica.role)

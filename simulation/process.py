@@ -8,7 +8,6 @@ process does nothing at all, a dead one has no effect any more, and a power loss
 from __future__ import annotations
 
 import random
-from collections import deque
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry
@@ -20,12 +19,11 @@ from node.storage.memory import MemoryStore
 from replication.messages import Message
 from simulation.checks import Checks
 from simulation.knobs import GROUPS, NODES, Knobs
+from simulation.life import Life
 from simulation.network import Network
-from simulation.world import Action, Violation, World
+from simulation.world import Violation, World
 
 TIMER_INTERVAL_S = 0.01
-# Between two things that waited for a resumed process.
-ARRIVAL_SPACING_S = (0.00001, 0.0001)
 # How long a turn waits for its place on the event loop.
 TURN_DELAY_S = (0.00002, 0.0003)
 SPACED_TURN_DELAY_S = (0.0003, 0.0008)
@@ -57,23 +55,19 @@ class DriftingClock:
         return self._wall_ms + int(self._world.now * 1000)
 
 
-class Process:
+class Process(Life):
     """One life of a node process; implements node.host.Links and node.host.Loop."""
 
     def __init__(self, machine: Machine, number: int) -> None:
+        randomness = machine.world.random_stream(f"{machine.node_id}/{number}")
+        super().__init__(machine.node_id, machine.world, randomness, machine.clock)
         self.node_id = machine.node_id
         self.machine = machine
-        self.is_alive = True
         self.accepted_epochs: dict[str, int] = {}
-        self._world = machine.world
-        self._randomness = machine.world.random_stream(f"{machine.node_id}/{number}")
-        self._paused_until = 0.0
-        self._deferred: deque[Action] = deque()
-        replicas: dict[int, tuple[str, ...]] = dict.fromkeys(GROUPS, NODES)
         self.host = NodeHost(
             HostSettings(
                 node_id=machine.node_id,
-                partitions=replicas,
+                partitions=dict.fromkeys(machine.groups, NODES),
                 replication=machine.knobs.replication,
                 proposals_in_flight_max=machine.knobs.proposals_in_flight_max,
                 durable=True,
@@ -87,46 +81,6 @@ class Process:
             stop_process=self._stop,
         )
         self.later(TIMER_INTERVAL_S, self._timer)
-
-    # ------------------------------------------------------------------ running
-    def post(self, action: Action) -> None:
-        """Do `action` in this process: now, or when it is resumed, or never when it died."""
-        if not self.is_alive:
-            return
-        if self._deferred or self._world.now < self._paused_until:
-            self._deferred.append(action)
-        else:
-            self._run(action)
-
-    def later(self, delay_s: float, action: Action) -> None:
-        """Do `action` in this process after a while."""
-        self._world.at(delay_s, lambda: self.post(action))
-
-    def _run(self, action: Action) -> None:
-        try:
-            action()
-        except Violation:
-            raise
-        except Exception as error:
-            raise self._world.violation(f"{self.node_id} broke: {error!r}") from error
-
-    def pause(self, seconds: float) -> None:
-        """Stop the process as SIGSTOP does; its sockets go on collecting."""
-        self._paused_until = max(self._paused_until, self._world.now + seconds)
-        self._world.at(seconds, self.resume)
-
-    def resume(self) -> None:
-        """Go on, unless a longer pause holds: what came meanwhile is handled first, in order, with turns in between."""
-        if not self.is_alive or self._world.now < self._paused_until or not self._deferred:
-            return
-        action = self._deferred.popleft()
-        self._run(action)
-        self._world.at(self._randomness.uniform(*ARRIVAL_SPACING_S), self.resume)
-
-    def end_pause(self) -> None:
-        """Resume whatever the pause."""
-        self._paused_until = 0.0
-        self.resume()
 
     def _timer(self) -> None:
         self.host.timer()
@@ -164,7 +118,7 @@ class Process:
             self._deferred.append(lambda: self._turn(callback))
         else:
             # Even while a resumed process has a backlog: turns come between arrivals, not behind all of them.
-            self._run(lambda: self._turn(callback))
+            self.run(lambda: self._turn(callback))
 
     def _turn(self, callback: Callable[[], None]) -> None:
         callback()
@@ -191,8 +145,17 @@ class Process:
 class Machine:
     """A node's disk and clock, and whether its process runs."""
 
-    def __init__(self, node_id: str, world: World, network: Network, checks: Checks, knobs: Knobs) -> None:
+    def __init__(
+        self,
+        node_id: str,
+        world: World,
+        network: Network,
+        checks: Checks,
+        knobs: Knobs,
+        groups: tuple[int, ...] = GROUPS,
+    ) -> None:
         self.node_id = node_id
+        self.groups = groups
         self.world = world
         self.network = network
         self.checks = checks
@@ -231,7 +194,7 @@ class Machine:
         written = self.store.unsynced_batches
         kept = self._randomness.choice((0, self._randomness.randint(0, written))) if power_loss else written
         self.world.tell(f"{self.node_id} crashes, keeps {kept} of {written} unsynced batches")
-        process.is_alive = False
+        process.die()
         self.process = None
         self.crashes += 1
         self.next_sync_fails = False

@@ -33,6 +33,8 @@ class World:
         self.randomness = self.random_stream("world")
         self.lines: deque[str] = deque(maxlen=STORY_LINES_KEPT)
         self.events = 0
+        # The first one made, so that no coroutine can swallow it.
+        self.first_violation: Violation | None = None
         self._queue: list[tuple[float, int, Action]] = []
         self._count = 0
         self._digest = hashlib.blake2b(digest_size=16)
@@ -47,7 +49,7 @@ class World:
         heapq.heappush(self._queue, (self.now + delay_s, self._count, action))
 
     def run_until(self, end: float, is_over: Callable[[], bool] | None = None) -> None:
-        """Handle events up to time `end`, or until `is_over` after one of them."""
+        """Handle events up to time `end`, or until `is_over` after one of them. Raises Violation."""
         queue = self._queue
         while queue and queue[0][0] <= end:
             self.now, _, action = heapq.heappop(queue)
@@ -55,6 +57,8 @@ class World:
             if self.events > EVENTS_MAX:
                 raise self.violation(f"more than {EVENTS_MAX} events: the cluster is busy with itself")
             action()
+            if self.first_violation is not None:
+                raise self.first_violation
             if is_over is not None and is_over():
                 return
         self.now = end
@@ -66,8 +70,10 @@ class World:
         self._digest.update(line.encode())
 
     def violation(self, what: str) -> Violation:
-        """The exception to raise when `what` went wrong now."""
-        return Violation(f"at {self.now:.6f} s: {what}")
+        """The exception to raise when `what` went wrong now; it ends the run whoever catches it."""
+        violation = Violation(f"at {self.now:.6f} s: {what}")
+        self.first_violation = self.first_violation or violation
+        return violation
 
     @property
     def digest(self) -> str:

@@ -53,6 +53,13 @@ SERVER_OPTIONS: tuple[tuple[str, int | str], ...] = (
 )
 
 _Deserializer = Callable[[bytes], Any]
+# How a process reaches a server at an address: the network, or that of a simulation.
+OpenChannel = Callable[[str], grpc.aio.Channel]
+
+
+def open_channel(address: str) -> grpc.aio.Channel:
+    """A channel of its own to the server at `address`."""
+    return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
 
 
 def data_pipe(channel: grpc.aio.Channel) -> grpc.aio.StreamStreamCall[data_pb2.RouterFrame, data_pb2.NodeFrame]:

@@ -41,7 +41,14 @@ _CALL_TIMEOUT_S = 0.5
 class TableDaemon:
     """One node's part in creating and deleting tables."""
 
-    def __init__(self, host: NodeHost, clock: Clock, addresses: dict[str, str]) -> None:
+    def __init__(
+        self,
+        host: NodeHost,
+        clock: Clock,
+        addresses: dict[str, str],
+        open_channel: services.OpenChannel = services.open_channel,
+    ) -> None:
+        self._open_channel = open_channel
         self._host = host
         self._clock = clock
         self._addresses = addresses
@@ -140,8 +147,7 @@ class TableDaemon:
     async def _report_to(self, member: str, report: data_pb2.NodeReport) -> bool:
         channel = self._channels.get(member)
         if channel is None:
-            channel = grpc.aio.insecure_channel(self._addresses[member], options=services.CHANNEL_OPTIONS)
-            self._channels[member] = channel
+            channel = self._channels[member] = self._open_channel(self._addresses[member])
         call = channel.unary_unary(
             services.CONTROL_REPORT,
             request_serializer=data_pb2.NodeReport.SerializeToString,

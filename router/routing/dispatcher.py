@@ -23,6 +23,7 @@ from runtime.pacing import Pacer
 from runtime.tasks import TaskOwner
 from topology.settings import ClusterSettings
 from wire import catalog_pb2, data_pb2
+from wire.services import OpenChannel, open_channel
 
 log = get_logger()
 
@@ -41,7 +42,9 @@ class Dispatcher:
         clock: Clock,
         rng: random.Random,
         tasks: TaskOwner,
+        open_channel: OpenChannel = open_channel,
     ) -> None:
+        self._open_channel = open_channel
         self._loop = asyncio.get_running_loop()
         self._settings = settings
         self._copy = copy
@@ -94,6 +97,7 @@ class Dispatcher:
             counts=self._counts.stream(node_id),
             connect_ms=self._settings.timeouts.connect_ms,
             rng=self._rng,
+            open_channel=self._open_channel,
         )
         self._links[node_id] = link
         if self._copy.version:

@@ -20,7 +20,7 @@ from router.routing.pending import Pending
 from runtime.logs import get_logger
 from runtime.pacing import Pacer
 from wire import data_pb2 as pb
-from wire.services import CHANNEL_OPTIONS, data_pipe
+from wire.services import OpenChannel, data_pipe, open_channel
 
 log = get_logger()
 
@@ -75,6 +75,7 @@ class NodeLink:
         counts: StreamCounts,
         connect_ms: int,
         rng: random.Random,
+        open_channel: OpenChannel = open_channel,
     ) -> None:
         self.node_id = node_id
         self.address = address
@@ -84,6 +85,7 @@ class NodeLink:
         self._counts = counts
         self._connect_s = connect_ms / 1000
         self._rng = rng
+        self._open_channel = open_channel
         self._queue: list[Pending] = []
         self._queued_bytes = 0
         self._catalog_version = 0
@@ -150,13 +152,10 @@ class NodeLink:
 
     # --- one connection -----------------------------------------------------------------------------------------
 
-    def _channel(self) -> grpc.aio.Channel:
-        # One for each connection: a channel that has failed waits out a back-off of its own.
-        return grpc.aio.insecure_channel(self.address, options=CHANNEL_OPTIONS)
-
     async def _connect_and_serve(self) -> None:
         """Returns when a stream that had been up ends; raises when none came up."""
-        async with self._channel() as channel:
+        # One for each connection: a channel that has failed waits out a back-off of its own.
+        async with self._open_channel(self.address) as channel:
             call = data_pipe(channel)
             try:
                 async with asyncio.timeout(self._connect_s):
