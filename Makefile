@@ -51,9 +51,10 @@ format: $(STAMP)
 stubs: $(STAMP)
 	$(BIN)/python tools/generate_stubs.py
 
-# SEEDS=N runs N seeds from FIRST on; SEED=K runs one again and tells its story.
+# SEEDS=N runs N seeds from FIRST on, on all cores; SECONDS=S begins none after S seconds. SEED=K runs one again and tells
+# its story, KEY=... or GROUP=... only that of one key or partition (GROUP on the command line: some shells set it).
 sim: $(STAMP)
-	$(BIN)/python -m simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),100) --first $(or $(FIRST),1))
+	@$(BIN)/python -m simulation $(if $(SEED),--seed $(SEED) $(if $(KEY),--key $(KEY)) $(if $(filter command,$(firstword $(origin GROUP))),--group $(GROUP)),$(if $(SEEDS),--seeds $(SEEDS)) --first $(or $(FIRST),1) $(if $(SECONDS),--seconds $(SECONDS)))
 
 bench: $(STAMP)
 	$(BIN)/python tests/bench/run.py $(ARGS)

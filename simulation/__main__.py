@@ -1,66 +1,111 @@
-"""Run seeds: `python -m simulation --seeds 100 --first 1`, or one again with its story: `--seed 17`.
+"""Run seeds on all cores: `python -m simulation --seeds 100 --first 1`, or one again with its story: `--seed 17`.
 
-Called by `make sim`. Exit status: 0 no violation, 1 a violation; a failure prints the command that repeats it.
+Called by `make sim`. Exit status: 0 no violation, 1 a violation, 2 wrong arguments, 130 stopped by Ctrl-C; a failure
+prints the command that repeats it.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-import time
+
+from rich.console import Console
 
 from runtime import logs
+from runtime.clock import SystemClock
+from simulation.outcome import Totals, describe, outcome_of
+from simulation.pool import Pool
+from simulation.progress import Bar, Lines, Shown
 from simulation.run import Report, run_seed
+from simulation.story import Story
 
-_TOTALS = ("events", "answered", "refused", "unknown", "undecided", "elections", "crashes", "snapshots")
+EXIT_VIOLATION = 1
+EXIT_INTERRUPTED = 130
 
 
-def describe(report: Report) -> str:
-    """One line for one run."""
-    verdict = "VIOLATION" if report.violation else "ok"
-    faults = " ".join(f"{name}={count}" for name, count in report.faults.items())
-    return (
-        f"seed {report.seed}: {verdict}; {report.virtual_s:.1f} s virtual, {report.events} events, "
-        f"{report.answered} answered, {report.refused} refused, {report.unknown} unknown, "
-        f"{report.elections} elections, {report.crashes} crashes, {report.snapshots} snapshots; {faults}; "
-        f"digest {report.digest}"
+def explain(report: Report, *, group: int | None = None, key: str | None = None) -> str:
+    """A run with what led to its end: its story, narrowed to a group or a key, and how to repeat it."""
+    lines = report.story.of(group=group, key=key) if report.story is not None else []
+    story = "\n".join(map(str, lines))
+    return f"{story}\n{report.knobs}\n{report.violation or 'no violation'}\nrepeat with: make sim SEED={report.seed}"
+
+
+def write(text: str) -> None:
+    """A line on standard output, at once."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def replay(seed: int, group: int | None, key: str | None) -> int:
+    """Run one seed here and tell its story; returns the exit status."""
+    # What the nodes log of elections is in the story.
+    logs.configure(component="simulation", level="critical")
+    report = run_seed(seed, Story())
+    write(explain(report, group=group, key=key))
+    write(describe(outcome_of(report)))
+    return EXIT_VIOLATION if report.violation else 0
+
+
+def run_many(options: argparse.Namespace) -> int:
+    """Run many seeds on many processes; returns the exit status."""
+    seconds: float | None = options.seconds
+    count: int = options.seeds if options.seeds is not None else (sys.maxsize if seconds else 100)
+    first: int = options.first
+    monotonic = SystemClock.monotonic
+    console = Console()
+    shown: Shown = Bar(console, count, seconds) if console.is_terminal else Lines(write)
+    totals = Totals()
+    last = first
+    started_at = monotonic()
+
+    def may_begin() -> bool:
+        return seconds is None or monotonic() - started_at < seconds
+
+    with Pool(options.processes) as pool, shown:
+        for outcome in pool.run(iter(range(first, first + count)), may_begin):
+            totals.add(outcome)
+            last = outcome.seed
+            if outcome.violation:
+                shown.say(f"{describe(outcome)}\n{outcome.violation}\nrepeat with: make sim SEED={outcome.seed}")
+            shown.advance(totals.seeds, totals.violations, monotonic() - started_at)
+    elapsed_s = monotonic() - started_at
+    left_out = f" of {count} (the time was up)" if seconds and options.seeds and totals.seeds < count else ""
+    write(
+        f"{totals.seeds} seeds{left_out} ({first} to {last}), {totals.violations} violations, {elapsed_s:.1f} s on "
+        f"{options.processes} processes, {totals.seeds / elapsed_s:.2f} seeds/s: {totals}"
     )
+    return EXIT_VIOLATION if totals.violations else 0
 
 
-def explain(report: Report) -> str:
-    """A violation with what led to it and how to repeat it."""
-    story = "\n".join(report.story)
-    return f"{story}\n{report.knobs}\n{report.violation}\nrepeat with: make sim SEED={report.seed}"
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """The options; exits with status 2 when they are wrong."""
+    parser = argparse.ArgumentParser(prog="python -m simulation", description="A seeded cluster in virtual time.")
+    parser.add_argument("--seed", type=int, help="run only this seed, here, and tell its story")
+    parser.add_argument("--key", help="with --seed: only the story of this key")
+    parser.add_argument("--group", type=int, help="with --seed: only the story of this group")
+    parser.add_argument("--seeds", type=int, help="how many seeds to run (100, or with --seconds as many as fit)")
+    parser.add_argument("--first", type=int, default=1, help="the first of them")
+    parser.add_argument("--seconds", type=float, help="begin no seed after this time")
+    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)), help="one a core by default")
+    options = parser.parse_args(arguments)
+    if options.seed is None and (options.key is not None or options.group is not None):
+        parser.error("--key and --group narrow the story of --seed")
+    if options.processes < 1:
+        parser.error("--processes must be at least 1")
+    return options
 
 
 def main(arguments: list[str]) -> int:
     """Entry point; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m simulation", description="A seeded cluster in virtual time.")
-    parser.add_argument("--seed", type=int, help="run only this seed")
-    parser.add_argument("--seeds", type=int, default=100, help="how many seeds to run")
-    parser.add_argument("--first", type=int, default=1, help="the first of them")
-    options = parser.parse_args(arguments)
-    # What the nodes log of elections is in the story.
-    logs.configure(component="simulation", level="critical")
-    seeds = [options.seed] if options.seed is not None else range(options.first, options.first + options.seeds)
-    started_at = time.perf_counter()
-    failures = 0
-    totals = dict.fromkeys(_TOTALS, 0)
-    for seed in seeds:
-        report = run_seed(seed)
-        for name in totals:
-            totals[name] += getattr(report, name)
-        if report.violation or options.seed is not None:
-            sys.stdout.write(describe(report) + "\n")
-        if report.violation:
-            failures += 1
-            sys.stdout.write((explain(report) if options.seed is not None else report.violation) + "\n")
-            sys.stdout.write(f"repeat with: make sim SEED={seed}\n")
-            sys.stdout.flush()
-    seconds = time.perf_counter() - started_at
-    counts = ", ".join(f"{count} {name}" for name, count in totals.items())
-    sys.stdout.write(f"{len(seeds)} seeds, {failures} violations, {seconds:.1f} s: {counts}\n")
-    return 1 if failures else 0
+    options = parse(arguments)
+    try:
+        if options.seed is not None:
+            return replay(options.seed, options.group, options.key)
+        return run_many(options)
+    except KeyboardInterrupt:
+        write("stopped")
+        return EXIT_INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -257,6 +257,7 @@ class Client:
     def _frame_arrived(self, link: Link, data: bytes) -> None:
         if not link.is_open:
             return
+        self._world.witness(data)
         frame = data_pb2.NodeFrame.FromString(data)
         for hint in frame.leaders:
             if hint.leader and hint.term >= self._leaders.get(hint.partition, (0, ""))[0]:
@@ -270,8 +271,10 @@ class Client:
         call, status = asked.call, result.status
         name = data_pb2.ResultStatus.Name(status)
         self._world.tell(
-            f"{self.name} {call.action.value} {call.key} {call.value} from {asked.link.process.node_id}: "
-            f"{name} {result.item!r}"
+            "{} {} {} {} from {}: {} {!r}",
+            *(self.name, call.action.value, call.key, call.value, asked.link.process.node_id, name, result.item),
+            group=group_of(call.key),
+            key=call.key,
         )
         if status in _NOTHING_HAPPENED:
             self.refused += 1
@@ -295,8 +298,14 @@ class Client:
     def _give_up(self, number: int, why: str) -> None:
         asked = self._asked.pop(number, None)
         if asked is not None:
-            self._world.tell(f"{self.name} {asked.call.action.value} {asked.call.key} {asked.call.value}: {why}")
-            asked.call.returned_at = math.inf
+            call = asked.call
+            self._world.tell(
+                "{} {} {} {}: {}",
+                *(self.name, call.action.value, call.key, call.value, why),
+                group=group_of(call.key),
+                key=call.key,
+            )
+            call.returned_at = math.inf
             self._record(asked)
 
     def _record(self, asked: Asked) -> None:

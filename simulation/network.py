@@ -200,9 +200,10 @@ class Network:
         source, target = stream.source.node_id, stream.target
         if stream.is_ended_at_target or target.accepted_epochs.get(source) != stream.epoch:
             return
+        self._world.witness(data)
         for raw in replication_pb2.PeerFrame.FromString(data).messages:
             message = decode(raw)
-            self._world.tell(f"{source}>{target.node_id} g{raw.group} {message!r}")
+            self._world.tell("{}>{} g{} {!r}", source, target.node_id, raw.group, message, group=raw.group)
             target.host.message_arrived(source, raw.group, message)
             if message.kind is Kind.FEED and self._randomness.random() < _LATE_FEED_PROBABILITY:
                 self._repeat_late(source, target, raw.group, message)

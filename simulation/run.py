@@ -17,6 +17,7 @@ from simulation.indexes import Indexes, limited
 from simulation.knobs import GROUPS, NODES, Knobs, draw_knobs
 from simulation.network import Network
 from simulation.process import Machine
+from simulation.story import Story
 from simulation.world import Violation, World
 from wire import data_pb2
 
@@ -46,14 +47,15 @@ class Report:
     snapshots: int = 0
     undecided: int = 0
     faults: dict[str, int] = field(default_factory=dict)
-    story: list[str] = field(default_factory=list)
+    # None unless it was asked for.
+    story: Story | None = None
 
 
 class Run:
     """The parts of one run."""
 
-    def __init__(self, seed: int) -> None:
-        self.world = World(seed)
+    def __init__(self, seed: int, story: Story | None = None) -> None:
+        self.world = World(seed, story)
         self.knobs = draw_knobs(self.world.random_stream("knobs"))
         self.checks = Checks(self.world)
         self.network = Network(self.world, self.checks, self.knobs.latency_s)
@@ -199,13 +201,13 @@ class Run:
             snapshots=self.checks.snapshots,
             undecided=self.undecided,
             faults=dict(sorted(self.faults.counts.items())),
-            story=list(self.world.lines) if violation else [],
+            story=self.world.story,
         )
 
 
-def run_seed(seed: int) -> Report:
-    """Run one seed to its end or to its first violation."""
-    run = Run(seed)
+def run_seed(seed: int, story: Story | None = None) -> Report:
+    """Run one seed to its end or to its first violation, and fill its story if one is given."""
+    run = Run(seed, story)
     try:
         with limited(run.knobs.index_limits):
             run.execute()

@@ -12,6 +12,7 @@ import pytest
 
 from simulation.__main__ import explain
 from simulation.run import Report, run_seed
+from simulation.story import Story
 
 pytestmark = pytest.mark.simulation
 
@@ -29,7 +30,7 @@ def run_batch() -> list[Report]:
     end = time.perf_counter() + BUDGET_S
     for seed in range(FIRST_SEED, FIRST_SEED + SEEDS_MAX):
         report = run_seed(seed)
-        assert not report.violation, explain(report)
+        assert not report.violation, explain(run_seed(seed, Story()))
         reports.append(report)
         if time.perf_counter() > end and len(reports) >= SEEDS_MIN:
             break
@@ -75,9 +76,28 @@ def test_a_seed_gives_the_same_run_in_every_process(seed: int) -> None:
 
 
 def test_a_violation_tells_its_story_and_how_to_repeat_it() -> None:
-    report = run_seed(1)
-    report.violation, report.story = "something broke", ["the last line"]
+    report = run_seed(1, Story())
+    report.violation = "something broke"
     text = explain(report)
-    assert "the last line" in text
+    assert "n1 starts" in text
+    assert "faults end" in text
     assert "something broke" in text
     assert text.endswith("repeat with: make sim SEED=1")
+
+
+def test_keeping_the_story_does_not_change_the_run() -> None:
+    story = Story()
+    assert run_seed(2, story).digest == run_seed(2).digest
+    assert len(story.lines) > 1000
+
+
+def test_a_story_can_be_narrowed_to_one_key_or_one_group_and_keeps_what_concerns_all() -> None:
+    story = Story()
+    run_seed(2, story)
+    of_key, of_group = story.of(key="g1r0"), story.of(group=1)
+    assert {line.key for line in of_key} == {None, "g1r0"}
+    assert {line.group for line in of_group} == {None, 1}
+    assert {line.key for line in of_group} > {None, "g1r0"}
+    for lines in (of_key, of_group):
+        assert any(line.text.startswith("fault ") for line in lines)
+        assert 0 < len(lines) < len(story.lines)
