@@ -226,9 +226,9 @@ class Node:
         server = grpc.aio.server(options=services.SERVER_OPTIONS)
         peer_pipe = services.stream_handler(services.PEER_PIPE, replication_pb2.PeerFrame.FromString, self.peers.pipe)
         server.add_generic_rpc_handlers((*self.service.handlers(), peer_pipe))
-        server.add_insecure_port(node.address)
+        server.add_insecure_port(node.bind_address)
         await server.start()
-        metrics_server, metrics_thread = start_http_server(node.metrics_port, node.host, self.registry)
+        metrics_server, metrics_thread = start_http_server(node.metrics_port, node.bind_host, self.registry)
         owner = TaskOwner(on_failure=stop_now)
         for peer, link in self.links.links.items():
             owner.start(f"link:{peer}", link.run())

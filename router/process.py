@@ -105,7 +105,7 @@ def _serve_metrics(parts: RouterParts, own: RouterSettings) -> Callable[[], None
         catalog_reads=lambda: parts.reader.reads,
     )
     registry.register(RouterCollector(parts.counts, gauges))
-    server, thread = start_http_server(own.metrics_port, own.http_host, registry)
+    server, thread = start_http_server(own.metrics_port, own.bind_host, registry)
 
     def stop() -> None:
         server.shutdown()
@@ -133,7 +133,7 @@ async def run(settings: ClusterSettings, router_id: str, cluster_id: str) -> int
     stop_metrics: Callable[[], None] | None = None
     try:
         stop_metrics = _serve_metrics(parts, own)
-        port = await parts.http.start(own.http_host, own.http_port)
+        port = await parts.http.start(own.bind_host, own.http_port)
         parts.dispatcher.start()
         # Modules, settings and compiled validators live as long as the process: not to be scanned again and again.
         gc.collect()

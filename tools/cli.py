@@ -25,6 +25,7 @@ from tools.errors import EXIT_FAILED, CommandError, InterruptedByUser, explain
 from tools.folder import DEFAULT_FOLDER, ClusterFolder, read_settings
 from tools.invocation import TRIZONE
 from tools.ports import ephemeral_begin, first_chosen_port, is_free, is_loopback
+from tools.probe import NodeProbe, ask_routers
 from tools.processes import ProcessRecord, ProcessTable, send, wait_for_end
 from tools.resolve import resolve
 from tools.signals import StopRequests
@@ -131,8 +132,39 @@ def up(
                 cluster.stop_all()
 
 
+@app.command()
+def init(
+    config: Annotated[Path, typer.Option("--config", help="The settings file.")] = DEFAULT_CONFIG,
+    data: DataOption = DEFAULT_FOLDER,
+) -> None:
+    """Write the folder that a cluster's processes read when something else starts them: containers. Starts nothing.
+
+    Again on the same folder, it keeps the cluster's id and refuses settings that do not fit.
+
+    Example: trizone init --config deploy/cluster.yaml --data shared
+    """
+    wanted = read_settings(config)
+    folder = ClusterFolder(data)
+    folder.create()
+    with folder.lock():
+        end_port = ephemeral_begin()
+        resolved = resolve(
+            wanted,
+            folder=folder.path,
+            previous=folder.previous(),
+            http_port=None,
+            running=frozenset(),
+            # The processes run elsewhere: what is free on this machine says nothing about their ports.
+            is_free=lambda _host, _port: True,
+            first_port=first_chosen_port(folder.path, end_port),
+            end_port=end_port,
+        )
+        folder.remember(resolved)
+    _say(f"{folder.settings_path} and cluster-id are written; cluster {folder.cluster_id()}")
+
+
 def _warn_of_open_ports(settings: ClusterSettings) -> None:
-    listening = [f"{node.id} on {node.host}" for node in settings.nodes if not is_loopback(node.host)]
+    listening = [f"{node.id} on {node.bind_host}" for node in settings.nodes if not is_loopback(node.bind_host)]
     if listening:
         _say(
             f"warning: not only this machine reaches nodes {', '.join(listening)}: gRPC is neither encrypted nor"
@@ -221,6 +253,30 @@ def status(data: DataOption = DEFAULT_FOLDER, as_json: JsonOption = False) -> No
         _say(summary(found))
     if not found.healthy:
         raise typer.Exit(EXIT_FAILED)
+
+
+@app.command()
+def health(name: NameArgument, data: DataOption = DEFAULT_FOLDER) -> None:
+    """Ask one process of this machine, or of this container, whether it serves. Exit code 1 when it does not.
+
+    Example: trizone health n1
+    """
+    folder = ClusterFolder(data)
+    settings = folder.settings()
+    router = next((one for one in settings.routers if one.id == name), None)
+    node = next((one for one in settings.nodes if one.id == name), None)
+    # Dialled where it is bound, not by its name: it serves although its network may be cut off.
+    if router is not None:
+        reason = ask_routers([router.model_copy(update={"http_host": router.bind_host})])[0].reason
+    elif node is not None:
+        with NodeProbe([node.model_copy(update={"host": node.bind_host})], folder.cluster_id()) as probe:
+            reason = probe.ask()[0].reason
+    else:
+        known = ", ".join(settings.zones)
+        raise CommandError(f"there is no process {name!r} in this cluster", hint=f"known: {known}")
+    if reason:
+        raise CommandError(f"{name} does not serve: {reason}", hint=f"{TRIZONE} status{folder.option}")
+    _say(f"{name} serves")
 
 
 @app.command()

@@ -143,12 +143,12 @@ def resolve(
 def _asked(settings: ClusterSettings) -> Iterator[tuple[PortUse, str]]:
     """Every port of the file with its host; HTTP first, so that nothing chosen can stand in its way."""
     for router in settings.routers:
-        yield PortUse(router.id, HTTP_PORT, router.http_port, 0), router.http_host
+        yield PortUse(router.id, HTTP_PORT, router.http_port, 0), router.bind_host
     for node in settings.nodes:
-        yield PortUse(node.id, GRPC_PORT, node.port, 0), node.host
-        yield PortUse(node.id, "metrics_port", node.metrics_port, 0), node.host
+        yield PortUse(node.id, GRPC_PORT, node.port, 0), node.bind_host
+        yield PortUse(node.id, "metrics_port", node.metrics_port, 0), node.bind_host
     for router in settings.routers:
-        yield PortUse(router.id, "metrics_port", router.metrics_port, 0), router.http_host
+        yield PortUse(router.id, "metrics_port", router.metrics_port, 0), router.bind_host
 
 
 def _check_fit(previous: ClusterSettings, wanted: ClusterSettings, folder: Path) -> None:

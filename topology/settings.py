@@ -22,6 +22,8 @@ MIB = 1024 * 1024
 # The name of a node, a router or an AZ: part of file names, log fields, metric labels and the wire.
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")]
 Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:_-]{1,253}$")]
+# Empty: the same as the host that others dial.
+ListenHost = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:_-]{0,253}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Milliseconds = Annotated[int, Field(ge=1, le=600_000)]
 DAY_MS = 24 * 3600 * 1000
@@ -46,6 +48,9 @@ class NodeSettings(_Section):
     host: Host = "127.0.0.1"
     port: Port
     metrics_port: Port
+    # Where it listens when that is not `host`. In a container `host` is a name whose address changes when a network is
+    # connected again: a socket bound to it would go deaf.
+    listen_host: ListenHost = ""
     # Relative to the cluster's data folder. Empty means `nodes/<id>`.
     data: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f]{0,1024}$")] = ""
 
@@ -53,6 +58,16 @@ class NodeSettings(_Section):
     def address(self) -> str:
         """`host:port` of the gRPC endpoint, with an IPv6 host in brackets."""
         return join_address(self.host, self.port)
+
+    @property
+    def bind_host(self) -> str:
+        """The host its sockets are bound to."""
+        return self.listen_host or self.host
+
+    @property
+    def bind_address(self) -> str:
+        """`host:port` its gRPC endpoint is bound to."""
+        return join_address(self.bind_host, self.port)
 
     @property
     def data_folder(self) -> str:
@@ -68,6 +83,13 @@ class RouterSettings(_Section):
     http_host: Host = "127.0.0.1"
     http_port: Port
     metrics_port: Port
+    # Where it listens when that is not `http_host`.
+    listen_host: ListenHost = ""
+
+    @property
+    def bind_host(self) -> str:
+        """The host its sockets are bound to."""
+        return self.listen_host or self.http_host
 
     @property
     def endpoint(self) -> str:

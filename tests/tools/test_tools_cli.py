@@ -34,7 +34,7 @@ def run(
     return code if isinstance(code, int) else 0, plain[0], plain[1]
 
 
-COMMANDS = ["up", "down", "status", "start", "stop", "kill", "logs", "version"]
+COMMANDS = ["up", "init", "down", "status", "health", "start", "stop", "kill", "logs", "version"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

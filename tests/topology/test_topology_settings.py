@@ -83,6 +83,14 @@ def test_members_are_found_by_id_with_address_and_folder() -> None:
         settings.router("n1")
 
 
+def test_a_process_listens_where_others_dial_it_or_where_it_is_told() -> None:
+    text = GOOD.replace("{id: n2, az: az-b,", "{id: n2, az: az-b, host: n2, listen_host: 0.0.0.0,")
+    settings = load_settings(text, "good")
+    assert settings.node("n1").bind_address == settings.node("n1").address
+    assert (settings.node("n2").address, settings.node("n2").bind_address) == ("n2:7102", "0.0.0.0:7102")
+    assert settings.router("r1").bind_host == "127.0.0.1"
+
+
 @pytest.mark.parametrize(
     "extra",
     [
