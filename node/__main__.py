@@ -31,7 +31,8 @@ from node.host import HostSettings, NodeHost
 from node.identity import WrongData, claim
 from node.metrics import NodeMetrics
 from node.service import NodeService, hand_over
-from node.storage.rocks import RocksStore, StoreError
+from node.storage.errors import StoreError
+from node.storage.rocks import RocksStore
 from node.watch import watch_host
 from replication.group import ReplicationSettings
 from replication.syncobj import check_engine

@@ -14,6 +14,9 @@ from simulation.process import Machine
 from simulation.world import World
 
 AFTER_TRANSFER_S = (0.0, 0.02)
+# A time server steps, a person types the wrong hour.
+CLOCK_JUMPS_MS = (2_000, 60_000, 4 * 3_600_000)
+ROLLING_INTERVAL_S = (0.3, 2.0)
 
 
 class Faults:
@@ -39,6 +42,13 @@ class Faults:
             Fault.SLOW_SYNC: self._slow_sync,
             Fault.FAILED_SYNC: self._fail_sync,
             Fault.TRANSFER: self._transfer,
+            Fault.SILENCE: self._silence,
+            Fault.LOSSY_LINK: self._lossy_link,
+            Fault.FULL_DISK: self._fill_disk,
+            Fault.CLOCK_JUMP: self._jump_clock,
+            Fault.CLOCK_RATE: self._change_rates,
+            Fault.RESTART_ALL: self._restart_all,
+            Fault.ROLLING_RESTART: lambda: self._restart_next(self._randomness.sample(NODES, len(NODES))),
         }
 
     def begin(self) -> None:
@@ -62,6 +72,7 @@ class Faults:
         for machine in self._machines.values():
             machine.slow_syncs_until = 0.0
             machine.next_sync_fails = False
+            machine.store.is_full = False
             if machine.process is not None:
                 machine.process.end_pause()
             machine.start()
@@ -105,6 +116,16 @@ class Faults:
                 self._network.cut(victim, peer, seconds)
                 self._network.cut(peer, victim, seconds)
 
+    def _silence(self) -> None:
+        victim, seconds = self._victim().node_id, self._randomness.uniform(0.3, 3.0)
+        is_heard = self._randomness.random() < 0.5
+        for peer in NODES:
+            if peer != victim:
+                self._network.cut(*((peer, victim) if is_heard else (victim, peer)), seconds)
+
+    def _lossy_link(self) -> None:
+        self._network.lossy(*self._pair(), self._randomness.uniform(0.5, 3.0), self._randomness.uniform(0.02, 0.3))
+
     def _slow_link(self) -> None:
         seconds, extra_s = self._randomness.uniform(0.2, 2.0), self._randomness.uniform(0.01, 0.4)
         self._network.slow(*self._pair(), seconds, extra_s)
@@ -115,6 +136,40 @@ class Faults:
     def _fail_sync(self) -> None:
         victim = self._victim()
         victim.next_sync_fails = victim.process is not None
+
+    def _fill_disk(self) -> None:
+        machine = self._victim()
+        machine.store.is_full = True
+
+        def space_is_back() -> None:
+            machine.store.is_full = False
+
+        self._world.at(self._randomness.uniform(0.1, 2.0), space_is_back)
+
+    def _jump_clock(self) -> None:
+        clock = self._victim().clock
+        if self._randomness.random() < 0.2:
+            clock.correct()
+        else:
+            milliseconds = self._randomness.choice(CLOCK_JUMPS_MS)
+            clock.jump(int(self._randomness.choice((-1, 1)) * milliseconds * self._randomness.uniform(0.1, 1.0)))
+
+    def _change_rates(self) -> None:
+        for machine in self._machines.values():
+            machine.clock.change_rate()
+
+    def _restart_all(self) -> None:
+        for machine in self._machines.values():
+            machine.crash(power_loss=False)
+
+    def _restart_next(self, nodes: list[str]) -> None:
+        """A rolling restart goes on: the next node drains and stops, whether the one before is back or not."""
+        if self._is_stopped or not nodes:
+            return
+        machine = self._machines[nodes[0]]
+        if machine.process is not None:
+            machine.process.post(machine.process.drain_and_stop)
+        self._world.at(self._randomness.uniform(*ROLLING_INTERVAL_S), lambda: self._restart_next(nodes[1:]))
 
     def _transfer(self) -> None:
         machine = self._victim()

@@ -30,13 +30,24 @@ class Fault(enum.Enum):
     SLOW_SYNC = "slow_sync"
     FAILED_SYNC = "failed_sync"
     TRANSFER = "transfer"
+    SILENCE = "silence"  # an availability zone hears the others and is not heard, or the other way round
+    LOSSY_LINK = "lossy_link"  # loss as TCP shows it: what comes behind a lost packet waits for it
+    FULL_DISK = (
+        "full_disk"  # no write succeeds: the process stops itself, and again at every start until there is space
+    )
+    CLOCK_JUMP = "clock_jump"  # a wall clock is set by seconds or hours, or right
+    CLOCK_RATE = "clock_rate"  # monotonic clocks go on at other speeds
+    RESTART_ALL = "restart_all"  # every process dies at once, machines keep what was written
+    ROLLING_RESTART = "rolling_restart"  # one node after the other hands its leaderships over, stops and starts
 
 
 # Kinds that together reach what each defect needs; a seed takes one of these, or some kinds at random.
 _LEADERSHIP = (Fault.CUT, Fault.SLOW_LINK, Fault.TRANSFER, Fault.ISOLATE)
 _DURABILITY = (Fault.POWER_LOSS, Fault.BLACKOUT, Fault.SLOW_SYNC, Fault.ISOLATE)
 _CATCHING_UP = (Fault.KILL, Fault.PAUSE, Fault.RESET, Fault.POWER_LOSS)
-_MIXES = (_LEADERSHIP, _DURABILITY, _CATCHING_UP)
+_CLOCKS = (Fault.CLOCK_JUMP, Fault.CLOCK_RATE, Fault.KILL, Fault.TRANSFER)
+_OPERATING = (Fault.ROLLING_RESTART, Fault.RESTART_ALL, Fault.FULL_DISK, Fault.LOSSY_LINK)
+_MIXES = (_LEADERSHIP, _DURABILITY, _CATCHING_UP, _CLOCKS, _OPERATING)
 
 
 class Indexing(enum.Enum):
@@ -76,6 +87,8 @@ class Knobs:
     index_limits: IndexLimits = IndexLimits()
     # The index that is added is dropped soon after, and one like it is added in its stead.
     drops_index: bool = False
+    # How likely a new stream begins with the last messages of the one that broke.
+    resend_probability: float = 0.0
 
 
 _SMALL = IndexLimits(step_items_max=3, batch_records_max=4, backfill_outbox_records_max=8)
@@ -118,4 +131,5 @@ def draw_knobs(randomness: random.Random) -> Knobs:
         index_delay_ms=randomness.choice((0, 0, 300)),
         index_limits=randomness.choice((IndexLimits(), IndexLimits(), _SMALL, _SMALLEST)),
         drops_index=randomness.random() < 0.5,
+        resend_probability=randomness.choice((0.0, 0.3)),
     )

@@ -7,6 +7,7 @@ up to some message and not beyond. Law: a message is carried as the bytes that t
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from replication.messages import Kind, Message, decode, encode_into
@@ -27,6 +28,10 @@ _LONG_LATENCY_S = 0.05
 # A feed may come again much later: a leader that is none any more, cut off meanwhile, sent it too.
 _LATE_FEED_PROBABILITY = 0.05
 _LATE_FEED_S = (0.01, 2.0)
+# A lost packet is sent again after this, and what is behind it waits.
+_RETRANSMISSION_S = (0.2, 0.5)
+# Messages of a broken stream that may be sent again on the next one.
+RESENT_MESSAGES_MAX = 12
 
 
 class Stream:
@@ -40,6 +45,7 @@ class Stream:
         "is_up",
         "kept",
         "last_arrival",
+        "recent",
         "sent",
         "source",
         "stalled",
@@ -59,21 +65,26 @@ class Stream:
         self.kept = -1
         self.last_arrival = 0.0
         self.stalled: list[bytes] = []
+        self.recent: deque[bytes] = deque(maxlen=RESENT_MESSAGES_MAX)
 
 
 class Network:
     """Every stream of the run."""
 
-    def __init__(self, world: World, checks: Checks, latency_s: float) -> None:
+    def __init__(self, world: World, checks: Checks, latency_s: float, resend_probability: float = 0.0) -> None:
         self._world = world
         self._checks = checks
         self._latency_s = latency_s
+        self._resend_probability = resend_probability
+        # By pair, the process and the last messages of its stream that broke.
+        self._unconfirmed: dict[tuple[str, str], tuple[Process, list[bytes]]] = {}
         self._randomness = world.random_stream("network")
         self._processes: dict[str, Process] = {}
         self._streams: dict[tuple[str, str], Stream] = {}
         self._epochs: dict[tuple[str, str], int] = {}
         self._cuts: dict[tuple[str, str], int] = {}
         self._slow: dict[tuple[str, str], tuple[float, float]] = {}
+        self._lossy: dict[tuple[str, str], tuple[float, float]] = {}
 
     # ------------------------------------------------------------------ processes
     def process_started(self, process: Process, peers: tuple[str, ...]) -> None:
@@ -102,7 +113,12 @@ class Network:
         if self._randomness.random() < _LONG_LATENCY_PROBABILITY:
             latency += self._randomness.uniform(0.0, _LONG_LATENCY_S)
         slow_until, extra = self._slow.get((source, target), (0.0, 0.0))
-        return latency + extra if self._world.now < slow_until else latency
+        if self._world.now < slow_until:
+            latency += extra
+        lossy_until, probability = self._lossy.get((source, target), (0.0, 0.0))
+        if self._world.now < lossy_until and self._randomness.random() < probability:
+            latency += self._randomness.uniform(*_RETRANSMISSION_S)
+        return latency
 
     def _dial(self, process: Process, peer: str) -> None:
         if not process.is_alive:
@@ -130,6 +146,11 @@ class Network:
         if self._streams.get(pair) is stream and not stream.is_broken:
             stream.is_up = True
             self._world.tell(f"link {pair[0]}>{pair[1]} up epoch {stream.epoch}")
+            process, messages = self._unconfirmed.pop(pair, (stream.source, []))
+            if process is stream.source and self._randomness.random() < self._resend_probability:
+                # In order and before anything new: all that law 3 leaves to whoever sends again after a break.
+                for data in messages[self._randomness.randint(0, len(messages)) :]:
+                    self._transmit(stream, data)
             stream.source.host.peer_connected(pair[1])
 
     def _hello_timed_out(self, stream: Stream) -> None:
@@ -157,6 +178,7 @@ class Network:
         del self._streams[source.node_id, target]
         if stream.is_up:
             stream.is_up = False
+            self._unconfirmed[source.node_id, target] = (source, list(stream.recent))
             self._world.tell(f"link {source.node_id}>{target} down")
             source.host.peer_disconnected(target)
         self._world.at(RECONNECT_DELAY_S, lambda: self._dial(source, target))
@@ -177,11 +199,14 @@ class Network:
             return
         frame = replication_pb2.PeerFrame()
         encode_into(frame, group_id, message)
+        self._transmit(stream, frame.SerializeToString())
+
+    def _transmit(self, stream: Stream, data: bytes) -> None:
         number = stream.sent
         stream.sent += 1
-        arrival = self._world.now + self._latency(source.node_id, target)
+        stream.recent.append(data)
+        arrival = self._world.now + self._latency(stream.source.node_id, stream.target.node_id)
         stream.last_arrival = arrival = max(arrival, stream.last_arrival + 1e-7)
-        data = frame.SerializeToString()
         self._world.at(arrival - self._world.now, lambda: self._arrive(stream, number, data))
 
     def _arrive(self, stream: Stream, number: int, data: bytes) -> None:
@@ -254,9 +279,14 @@ class Network:
         """Add `extra_s` to every message of one direction for a while."""
         self._slow[source, target] = (self._world.now + seconds, extra_s)
 
+    def lossy(self, source: str, target: str, seconds: float, probability: float) -> None:
+        """Let each message of one direction be lost at first with this probability, for a while."""
+        self._lossy[source, target] = (self._world.now + seconds, probability)
+
     def heal_all(self) -> None:
-        """End every cut and slowness."""
+        """End every cut, slowness and loss."""
         self._slow.clear()
+        self._lossy.clear()
         for pair in [pair for pair, count in self._cuts.items() if count]:
             self._cuts[pair] = 1
             self._heal(pair)

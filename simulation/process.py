@@ -7,17 +7,23 @@ process does nothing at all, a dead one has no effect any more, and a power loss
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry
 
 from node.host import HostSettings, NodeHost
+from node.machine.state import STATE_FAMILIES
 from node.metrics import NodeMetrics
+from node.service import hand_over
 from node.sessions import RouterSession
-from node.storage.memory import MemoryStore
+from node.storage import keyspace
+from node.storage.errors import StoreError
+from node.storage.memory import MemoryStore, StateSums
 from replication.messages import Message
 from simulation.checks import Checks
+from simulation.clock import DriftingClock
 from simulation.knobs import GROUPS, NODES, Knobs
 from simulation.life import Life
 from simulation.network import Network
@@ -29,30 +35,15 @@ TURN_DELAY_S = (0.00002, 0.0003)
 SPACED_TURN_DELAY_S = (0.0003, 0.0008)
 SLOW_SYNC_S = (0.01, 0.3)
 # A supervisor restarts at once, a person later.
+DRAIN_S = 2.0
+DRAIN_GRACE_S = 0.01
 RESTART_S = ((0.01, 0.1), (0.1, 2.0))
-_WALL_START_MS = 1_700_000_000_000
+# While its disk is full a process stops itself at its first write; a supervisor does not give up.
+_FULL_RESTART_S = (0.1, 0.5)
 
 
 class SyncFailed(Exception):
     """The fault FAILED_SYNC: the disk refused a sync."""
-
-
-class DriftingClock:
-    """A machine's clock: its own origin and rate, and a wall clock that is wrong by up to a second."""
-
-    def __init__(self, world: World, randomness: random.Random, drift: float) -> None:
-        self._world = world
-        self._origin = randomness.uniform(1000.0, 2000.0)
-        self._rate = 1.0 + randomness.uniform(-drift, drift)
-        self._wall_ms = _WALL_START_MS + randomness.randint(-1000, 1000)
-
-    def monotonic(self) -> float:
-        """Seconds of this machine."""
-        return self._origin + self._world.now * self._rate
-
-    def wall_ms(self) -> int:
-        """Milliseconds since the epoch, as this machine believes."""
-        return self._wall_ms + int(self._world.now * 1000)
 
 
 class Process(Life):
@@ -89,10 +80,25 @@ class Process(Life):
     def _stop(self, error: BaseException) -> None:
         if isinstance(error, SyncFailed):
             self.machine.crash(power_loss=False)
+        elif isinstance(error, StoreError) and self.machine.store.is_full:
+            self.machine.crash(power_loss=False, restart_after_s=self._randomness.uniform(*_FULL_RESTART_S))
         elif isinstance(error, Violation):
             raise error
         else:
             raise self._world.violation(f"{self.node_id} stopped itself: {error!r}") from error
+
+    def drain_and_stop(self) -> None:
+        """What SIGTERM does: hand the leaderships over, then end and be started again."""
+
+        async def drain() -> None:
+            self.host.refuse_leadership()
+            await hand_over(self.host, self.host.led_groups(), None, DRAIN_S)
+            self.host.refuse_held()
+            # The answers that told of it leave first.
+            await asyncio.sleep(DRAIN_GRACE_S)
+            self.machine.crash(power_loss=False)
+
+        self.loop.create_task(drain(), name="drain")
 
     # ------------------------------------------------------------------ node.host.Links, node.host.Loop
     def send(self, target: str, group_id: int, message: Message) -> None:
@@ -160,7 +166,7 @@ class Machine:
         self.network = network
         self.checks = checks
         self.knobs = knobs
-        self.store = MemoryStore()
+        self.store = MemoryStore(StateSums(STATE_FAMILIES, keyspace.PREFIX_BYTES))
         self.metrics = NodeMetrics(CollectorRegistry())
         self.process: Process | None = None
         self.next_sync_fails = False
@@ -191,8 +197,11 @@ class Machine:
         process = self.process
         if process is None:
             return
-        written = self.store.unsynced_batches
-        kept = self._randomness.choice((0, self._randomness.randint(0, written))) if power_loss else written
+        written = kept = self.store.unsynced_batches
+        if power_loss:
+            # The journal is torn at some byte, often where the last sync ended.
+            torn_at = self._randomness.choice((0, self._randomness.randint(0, self.store.unsynced_bytes)))
+            kept = self.store.batches_within(torn_at)
         self.world.tell(f"{self.node_id} crashes, keeps {kept} of {written} unsynced batches")
         process.die()
         self.process = None

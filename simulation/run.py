@@ -58,7 +58,7 @@ class Run:
         self.world = World(seed, story)
         self.knobs = draw_knobs(self.world.random_stream("knobs"))
         self.checks = Checks(self.world)
-        self.network = Network(self.world, self.checks, self.knobs.latency_s)
+        self.network = Network(self.world, self.checks, self.knobs.latency_s, self.knobs.resend_probability)
         self.machines = {
             node_id: Machine(node_id, self.world, self.network, self.checks, self.knobs) for node_id in NODES
         }

@@ -52,6 +52,8 @@ class _Target:
     not_before: float = 0.0
     refusals: int = 0  # in a row
     offered: Sequence[int] = ()  # what the last batch could hold
+    # The last record that waited when the first one was seen to be of the future, and when that was.
+    ahead: tuple[int, float] | None = None
 
 
 class Feeder:
@@ -66,6 +68,8 @@ class Feeder:
         # Records told to be applied since the last trim, about.
         self._applied_count = 0
         self.next_event_at = math.inf
+        # How old a record is to be, in milliseconds: `newest_ms` is the sender's wall clock less this.
+        self.delay_ms = math.inf
 
     # ------------------------------------------------------------------ sending
     def due(self, outbox: Outbox, now: float, newest_ms: int | None) -> list[Batch]:
@@ -87,6 +91,8 @@ class Feeder:
                 self._wake_at(wait_until)
                 continue
             sequences = self._sequences(waiting, state.applied, now, newest_ms)
+            if not sequences and newest_ms is not None:
+                sequences = self._stamped_ahead(state, waiting, now, newest_ms)
             if sequences:
                 state.offered = sequences
                 batches.append(Batch(target, self._choose(target, state), sequences))
@@ -101,6 +107,22 @@ class Feeder:
         if not old:
             self._wake_at(now + min(YOUNG_WAIT_MAX_S, (candidates[0].written_ms - newest_ms) / 1000))
         return old
+
+    def _stamped_ahead(self, state: _Target, waiting: deque[Waiting], now: float, newest_ms: int) -> list[int]:
+        """Records by a wall clock that was ahead of this one, by hours perhaps: their age counts from when this leader
+        saw them first."""
+        unapplied = list(dropwhile(lambda record: record.sequence <= state.applied, waiting))
+        if unapplied[0].written_ms - newest_ms <= self.delay_ms:
+            state.ahead = None
+            return []
+        if state.ahead is None or state.ahead[0] < unapplied[0].sequence:
+            state.ahead = (unapplied[-1].sequence, now)
+        last, since = state.ahead
+        due_at = since + self.delay_ms / 1000
+        if now < due_at:
+            self._wake_at(due_at)
+            return []
+        return [record.sequence for record in unapplied[:BATCH_RECORDS_MAX] if record.sequence <= last]
 
     def sent(self, target: int, node: str, now: float) -> None:
         """A batch is on its way."""

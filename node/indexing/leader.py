@@ -106,6 +106,7 @@ class IndexLeader:
         delay_ms = self._cluster.index_delay_ms
         # Without a delay the age is not asked for: clocks differ.
         newest_ms = self._wall_ms() - delay_ms if delay_ms else None
+        feeder.delay_ms = delay_ms
         trims = feeder.take_trims(self._state.outbox, now)
         if trims:
             self._propose_own(log_pb2.LogEntry(outbox_trims=trims), None)

@@ -16,13 +16,10 @@ from typing import Any
 
 import rocksdict
 
+from node.storage.errors import StoreError
 from replication.ports import Family
 
 _NAMES = {Family.LOG: "log", Family.DATA: "data", Family.META: "meta", Family.OUTBOX: "outbox"}
-
-
-class StoreError(Exception):
-    """The store cannot be opened, written or synced; the message says which folder and why."""
 
 
 def _options(memtable_bytes: int, cache: rocksdict.Cache, wal_recycle_files: int) -> rocksdict.Options:

@@ -204,3 +204,19 @@ def test_nothing_to_do_means_no_event() -> None:
     assert trims(one, waiting, 1.0) == [(1, [3])]
     assert send(one, waiting, 1.0) == []
     assert one.next_event_at == float("inf")
+
+
+def test_records_of_a_clock_that_was_hours_ahead_wait_the_delay_and_not_hours() -> None:
+    one = feeder()
+    one.delay_ms = 300
+    hours_ahead = outbox(1, 2, written_ms=1_700_000_000_000 + 4 * 3_600_000)
+    wall_ms = 1_700_000_000_000
+    assert send(one, hours_ahead, 5.0, newest_ms=wall_ms - 300) == []
+    assert one.next_event_at == 5.3
+    assert send(one, hours_ahead, 5.29, newest_ms=wall_ms - 10) == []
+    later = outbox(1, 2, 3, written_ms=1_700_000_000_000 + 4 * 3_600_000)
+    assert send(one, later, 5.31, newest_ms=wall_ms + 10) == [("n2", [1, 2])]
+    one.accepted(1, "n2", 2, 5.32)
+    # What came later begins to wait when it is the first.
+    assert send(one, later, 5.4, newest_ms=wall_ms + 100) == []
+    assert send(one, later, 5.71, newest_ms=wall_ms + 410) == [("n2", [3])]

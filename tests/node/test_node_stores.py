@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from node.storage.memory import MemoryStore
-from node.storage.rocks import RocksStore, StoreError
+from node.storage.errors import StoreError
+from node.storage.memory import MemoryStore, StateSums
+from node.storage.rocks import RocksStore
 from replication.ports import Family, Store
 
 pytestmark = pytest.mark.integration
@@ -254,3 +256,80 @@ def test_what_survived_is_independent_of_the_store_it_came_from() -> None:
     survivor = store.crash(2)
     write(store, (b"more", b"v"))
     assert [key for key, _ in everything(survivor)] == [b"0", b"1"]
+
+
+def test_a_torn_journal_keeps_whole_batches_only() -> None:
+    store = MemoryStore()
+    sizes = []
+    for number in range(3):
+        before = store.unsynced_bytes
+        store.put(Family.DATA, b"%da" % number, b"v" * 10 * number)
+        store.put(Family.DATA, b"%db" % number, b"v")
+        store.write_batch()
+        sizes.append(store.unsynced_bytes - before)
+    assert sizes[0] < sizes[1] < sizes[2]
+    ends = [0, sizes[0], sizes[0] + sizes[1], sum(sizes)]
+    for journal_bytes in range(sum(sizes) + 1):
+        whole = sum(end <= journal_bytes for end in ends[1:])
+        assert store.batches_within(journal_bytes) == whole
+    survivor = store.crash(store.batches_within(ends[2] - 1))
+    assert [key for key, _ in everything(survivor)] == [b"0a", b"0b"]
+
+
+def test_a_full_disk_refuses_the_whole_batch_and_what_was_written_stays() -> None:
+    store = batches(1)
+    store.is_full = True
+    store.put(Family.DATA, b"1", b"v")
+    store.put(Family.DATA, b"2", b"v")
+    with pytest.raises(StoreError, match="No space left"):
+        store.write_batch()
+    survivor = store.crash(1)
+    assert survivor.is_full
+    survivor.is_full = False
+    write(survivor, (b"3", b"v"))
+    assert [key for key, _ in everything(survivor)] == [b"0", b"3"]
+
+
+def test_sums_of_states_follow_every_write_deletion_and_crash() -> None:
+    draw = random.Random(5)
+
+    def fresh() -> MemoryStore:
+        return MemoryStore(StateSums((Family.DATA, Family.OUTBOX), 1))
+
+    def sums_anew(store: MemoryStore) -> dict[bytes, int]:
+        other = fresh()
+        for family in (Family.DATA, Family.OUTBOX):
+            for key, value in store.scan(family, b"", b"\xff"):
+                other.put(family, key, value)
+        other.write_batch()
+        assert other.sums is not None
+        return {prefix: other.sums.of(prefix) for prefix in (b"a", b"b")}
+
+    store = fresh()
+    for _ in range(300):
+        family = draw.choice((Family.DATA, Family.OUTBOX, Family.LOG))
+        key = draw.choice((b"a", b"b")) + b"%02d" % draw.randrange(30)
+        if draw.random() < 0.7:
+            store.put(family, key, b"%d" % draw.randrange(5))
+        elif draw.random() < 0.5:
+            store.delete(family, key)
+        else:
+            store.delete_range(family, key, key[:1] + b"99")
+        if draw.random() < 0.3:
+            store.write_batch()
+        if draw.random() < 0.05:
+            store.sync_first(draw.randint(0, store.unsynced_batches))
+        if draw.random() < 0.05:
+            store = store.crash(draw.randint(0, store.unsynced_batches))
+        store.write_batch()
+        assert store.sums is not None
+        assert {prefix: store.sums.of(prefix) for prefix in (b"a", b"b")} == sums_anew(store)
+
+
+def test_equal_states_under_other_prefixes_have_equal_sums() -> None:
+    sums = StateSums((Family.DATA,), 1)
+    store = MemoryStore(sums)
+    write(store, (b"a1", b"v"), (b"b1", b"v"))
+    assert sums.of(b"a") == sums.of(b"b") != 0
+    write(store, (b"b2", b"v"))
+    assert sums.of(b"a") != sums.of(b"b")

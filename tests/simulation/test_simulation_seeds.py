@@ -11,6 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from simulation.__main__ import explain
+from simulation.knobs import Fault
 from simulation.run import Report, run_seed
 from simulation.story import Story
 
@@ -52,7 +53,7 @@ def test_no_seed_finds_a_violation_and_together_they_see_everything(measured: Ca
     assert totals["crashes"] > len(reports)
     assert totals["snapshots"] > 0
     assert totals["undecided"] == 0
-    assert len({fault for report in reports for fault in report.faults}) == 11
+    assert len({fault for report in reports for fault in report.faults}) == len(Fault)
     assert len({report.digest for report in reports}) == len(reports)
 
 
