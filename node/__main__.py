@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
 import grpc.aio
 import uvloop
 from prometheus_client import CollectorRegistry, start_http_server
@@ -27,6 +28,8 @@ from prometheus_client import CollectorRegistry, start_http_server
 from node.background.expiry import ExpirySweeper
 from node.background.leaders import LeaderDaemon
 from node.background.tables import TableDaemon
+from node.faults.injector import FaultInjector
+from node.faults.service import FaultService, NoToken, read_token
 from node.host import HostSettings, NodeHost
 from node.identity import WrongData, claim
 from node.metrics import NodeMetrics
@@ -35,10 +38,11 @@ from node.storage.errors import StoreError
 from node.storage.rocks import RocksStore
 from node.watch import watch_host
 from replication.group import ReplicationSettings
+from replication.ports import Store
 from replication.syncobj import check_engine
 from replication.transport.grpc import QUEUED_BYTES_MAX, PeerLink, PeerLinks, PeerService
 from runtime import logs
-from runtime.clock import SystemClock
+from runtime.clock import Clock, SystemClock
 from runtime.pacing import Pacer
 from runtime.tasks import TaskOwner
 from topology.catalog import bootstrap_catalog
@@ -60,6 +64,8 @@ class Start:
     node: NodeSettings
     cluster_id: str
     folder: Path
+    # Empty: fault injection is off.
+    fault_token: str
 
 
 _Sync = tuple[Callable[[], None], Callable[[BaseException | None], None]]
@@ -108,12 +114,13 @@ def read_start(arguments: list[str]) -> Start:
         settings = load_settings(options.config.read_text(), str(options.config))
         node = settings.node(options.id)
         cluster_id = (options.config.parent / "cluster-id").read_text().strip()
-    except (OSError, SettingsError) as error:
+        fault_token = read_token(options.config.parent) if settings.fault_injection.enabled else ""
+    except (OSError, SettingsError, NoToken) as error:
         parser.exit(EXIT_USAGE, f"{error}\n")
     except KeyError as error:
         parser.exit(EXIT_USAGE, f"{options.config}: {error.args[0]}\n")
-    folder = Path(node.data_folder)
-    return Start(settings, node, cluster_id, folder if folder.is_absolute() else options.config.parent / folder)
+    folder = options.config.parent / node.data_folder
+    return Start(settings, node, cluster_id, folder, fault_token)
 
 
 def replication_settings(settings: ClusterSettings) -> ReplicationSettings:
@@ -149,7 +156,12 @@ class Node:
 
     def __init__(self, start: Start, store: RocksStore) -> None:
         settings, node = start.settings, start.node
-        clock = SystemClock()
+        clock: Clock = SystemClock()
+        host_store: Store = store
+        # Made only where it is on: elsewhere no stream, write or sync passes through any of it.
+        self.faults = FaultInjector(node.id, store, random.Random()) if start.fault_token else None
+        if self.faults is not None:
+            clock, host_store = self.faults.clock, self.faults.store
         catalog = bootstrap_catalog(settings, start.cluster_id)
         partitions = {partition.id: tuple(partition.replicas) for partition in catalog.partitions}
         claim(store, node_id=node.id, cluster_id=start.cluster_id, partitions=partitions)
@@ -169,7 +181,7 @@ class Node:
                 proposals_in_flight_max=settings.limits.proposals_in_flight_max,
                 durable=settings.durability == "sync",
             ),
-            store=store,
+            store=host_store,
             links=self.links,
             loop=self.loop,
             clock=clock,
@@ -180,7 +192,11 @@ class Node:
         addresses = {other.id: other.address for other in settings.nodes}
         self._add_links(addresses)
         self.leaders = LeaderDaemon(self.host, clock, catalog, lambda peer: self.links.links[peer].is_up)
-        self.tables = TableDaemon(self.host, clock, addresses)
+        self.tables = (
+            TableDaemon(self.host, clock, addresses)
+            if self.faults is None
+            else TableDaemon(self.host, clock, addresses, shape_call=self.faults.links.dial_report)
+        )
         self.sweeper = ExpirySweeper(self.host, clock, settings.background.ttl_sweep_interval_ms / 1000)
         self.service = NodeService(
             self.host,
@@ -192,6 +208,7 @@ class Node:
             pacer=self.pacer,
             operations_in_flight_max=settings.limits.operations_in_flight_max,
             connected_peers=lambda: sorted(peer for peer, link in self.links.links.items() if link.is_up),
+            faults=self.faults,
         )
         self.peers = PeerService(
             node_id=node.id,
@@ -218,15 +235,25 @@ class Node:
                         pacer=self.pacer,
                         events=self.host,
                         count_frame=self.metrics.peer_frames_out.inc,
+                        open_call=(services.peer_pipe if self.faults is None else self.faults.links.dial_peer(peer)),
                     )
                 )
+
+    def _handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
+        pipe: services.StreamHandler = self.peers.pipe
+        fault_handlers: list[grpc.GenericRpcHandler] = []
+        if self.faults is not None:
+            pipe = self.faults.links.accept_peers(pipe)
+            fault_handlers = FaultService(self.faults, self.start.fault_token).handlers()
+            log.warning("fault_injection_enabled", reason="whoever has the fault token can break this node")
+        peers = services.stream_handler(services.PEER_PIPE, replication_pb2.PeerFrame.FromString, pipe)
+        return (*self.service.handlers(), peers, *fault_handlers)
 
     async def serve(self) -> None:
         """Run until SIGTERM or SIGINT, then drain."""
         node, settings = self.start.node, self.start.settings
         server = grpc.aio.server(options=services.SERVER_OPTIONS)
-        peer_pipe = services.stream_handler(services.PEER_PIPE, replication_pb2.PeerFrame.FromString, self.peers.pipe)
-        server.add_generic_rpc_handlers((*self.service.handlers(), peer_pipe))
+        server.add_generic_rpc_handlers(self._handlers())
         server.add_insecure_port(node.bind_address)
         await server.start()
         metrics_server, metrics_thread = start_http_server(node.metrics_port, node.bind_host, self.registry)
@@ -245,6 +272,8 @@ class Node:
         _tune_collector()
         await stop.wait()
         log.info("node_drains")
+        if self.faults is not None:
+            self.faults.close()
         self.leaders.draining = True
         self.host.refuse_leadership()
         reply = await hand_over(self.host, self.host.led_groups(), None, settings.timeouts.drain_ms / 1000)

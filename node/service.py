@@ -16,6 +16,7 @@ import grpc.aio
 
 from node.background.expiry import FORCED_PAUSE_S, ExpirySweeper
 from node.background.tables import TableDaemon
+from node.faults.injector import FaultInjector
 from node.host import NodeHost
 from node.sessions import QUEUED_BYTES_MAX, RouterSession
 from runtime.clock import Clock
@@ -42,7 +43,9 @@ class NodeService:
         pacer: Pacer,
         operations_in_flight_max: int,
         connected_peers: Callable[[], list[str]],
+        faults: FaultInjector | None = None,
     ) -> None:
+        """`faults` where fault injection is on: every stream and report then passes through its links."""
         self._host = host
         self._tables = tables
         self._sweeper = sweeper
@@ -52,19 +55,25 @@ class NodeService:
         self._pacer = pacer
         self._in_flight_max = operations_in_flight_max
         self._connected_peers = connected_peers
+        self._faults = faults
         self._started_at = clock.monotonic()
 
     def handlers(self) -> list[grpc.GenericRpcHandler]:
         """What to register with the server."""
+        pipe: services.StreamHandler = self.pipe
+        report: services.UnaryHandler = self.report
+        if self._faults is not None:
+            pipe = self._faults.links.accept_routers(pipe)
+            report = self._faults.links.accept_reports(report, lambda request: str(request.node_id))
         return [
-            services.stream_handler(services.DATA_PIPE, data_pb2.RouterFrame.FromString, self.pipe),
+            services.stream_handler(services.DATA_PIPE, data_pb2.RouterFrame.FromString, pipe),
             *services.unary_handlers(
                 {
                     services.ADMIN_STATUS: (data_pb2.StatusRequest.FromString, self.status),
                     services.ADMIN_TRANSFER: (data_pb2.TransferRequest.FromString, self.transfer),
                     services.ADMIN_SWEEP: (data_pb2.SweepRequest.FromString, self.sweep),
                     services.ADMIN_SET_INDEX_DELAY: (data_pb2.IndexDelayRequest.FromString, self.set_index_delay),
-                    services.CONTROL_REPORT: (data_pb2.NodeReport.FromString, self.report),
+                    services.CONTROL_REPORT: (data_pb2.NodeReport.FromString, report),
                 }
             ),
         ]
@@ -152,6 +161,8 @@ class NodeService:
             uptime_s=self._clock.monotonic() - self._started_at,
             pid=os.getpid(),
             connected_routers=len(host.sessions),
+            fault_injection=self._faults is not None,
+            faults=self._faults.texts() if self._faults is not None else (),
         )
         for group_id, partition in host.partitions.items():
             group = host.group(group_id).status()

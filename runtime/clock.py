@@ -34,6 +34,40 @@ class SystemClock:
         return time.time_ns() // 1_000_000
 
 
+class SkewedClock:
+    """A clock that is wrong on purpose (node.faults): the wall clock by an offset, the monotonic one by its rate.
+
+    Law: `monotonic` never goes back, whatever the rate was and will be.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._since = self._origin = clock.monotonic()
+        self._rate = 1.0
+        self._offset_ms = 0
+
+    def skew(self, *, offset_ms: int, rate: float) -> None:
+        """From now on the wall clock is `offset_ms` off and a second lasts 1/`rate` seconds (`rate` > 0)."""
+        if rate <= 0:
+            raise ValueError("time does not stand still")
+        now = self._clock.monotonic()
+        self._origin += (now - self._since) * self._rate
+        self._since, self._rate, self._offset_ms = now, rate, offset_ms
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        return self._origin + (self._clock.monotonic() - self._since) * self._rate
+
+    def wall_ms(self) -> int:
+        """Milliseconds since the Unix epoch, plus the offset."""
+        return self._clock.wall_ms() + self._offset_ms
+
+
+def block_thread(seconds: float) -> None:
+    """Stand still, as a process does that swaps or collects garbage: a fault (node.faults), nothing else."""
+    time.sleep(seconds)
+
+
 class ManualClock:
     """A clock that moves only when told to, for tests and simulation."""
 

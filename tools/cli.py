@@ -7,22 +7,20 @@ not keep a cluster from being stopped.
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
 import json
-import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console, RenderableType
 from rich.markup import escape
 
 from tools.admin import Operator
+from tools.console import err, fall_silent, out, say, show
 from tools.errors import EXIT_FAILED, CommandError, InterruptedByUser, explain
+from tools.fault_commands import fault
 from tools.folder import DEFAULT_FOLDER, ClusterFolder, read_settings
 from tools.invocation import TRIZONE
 from tools.ports import ephemeral_begin, first_chosen_port, is_free, is_loopback
@@ -30,20 +28,16 @@ from tools.probe import NodeProbe, ask_routers
 from tools.processes import ProcessRecord, ProcessTable, send, wait_for_end
 from tools.resolve import resolve
 from tools.signals import StopRequests
-from tools.status import index_lag_table, partition_table, process_table, summary
+from tools.status import fault_lines, index_lag_table, partition_table, process_table, summary
 from tools.supervisor import Supervisor
 from tools.tail import follow_file, tail_file
-from topology.settings import ClusterSettings
+from topology.settings import ClusterSettings, FaultInjectionSettings
 
 DEFAULT_CONFIG = Path("cluster.yaml")
 # How long `down` waits for a foreground `up` to stop everything, beyond what its processes may take.
 SUPERVISOR_MARGIN_S = 10.0
-PIPE_COLUMNS = 160
 # A delay is for looking at staleness; an hour of changes would fill the outboxes of a busy cluster.
 INDEX_DELAY_MS_MAX = 3_600_000
-
-# Entry points by which packages above this one add their commands.
-COMMANDS = "trizone.commands"
 
 app = typer.Typer(
     name="trizone",
@@ -57,43 +51,12 @@ ttl = typer.Typer(no_args_is_help=True, help="Time to live: expired items.")
 index = typer.Typer(no_args_is_help=True, help="Global indexes: how far they are behind their tables.")
 app.add_typer(ttl, name="ttl")
 app.add_typer(index, name="index")
+app.add_typer(fault, name="fault")
 
-
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        """Raise on: by itself rich would end the process here, in the middle of whatever it does."""
-        raise
-
-
-# Tables are cut to the window on a terminal; a pipe has no width, and 80 columns would cut them too.
-out = _Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
-err = _Console(highlight=False, stderr=True, soft_wrap=True)
 
 DataOption = Annotated[Path, typer.Option("--data", help="The cluster's data folder.", show_default=True)]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A node or router, such as n1 or r1.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-
-
-def _print(console: Console, thing: RenderableType = "", *, soft_wrap: bool | None = None) -> None:
-    """Print a line or a table; when nobody can read it any more (EPIPE, EIO), fall silent for good."""
-    try:
-        console.print(thing, soft_wrap=soft_wrap)
-    except (OSError, ValueError):
-        _fall_silent(console)
-
-
-def _fall_silent(console: Console) -> None:
-    console.quiet = True
-    # What is still in a buffer goes nowhere: the interpreter would try it again at its end and exit with 120.
-    with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-        os.dup2(nowhere, console.file.fileno())
-        os.close(nowhere)
-
-
-def _say(text: str) -> None:
-    """A line for people. Never raises."""
-    _print(out, escape(text), soft_wrap=True)
 
 
 @app.command()
@@ -104,34 +67,41 @@ def up(
         int | None, typer.Option("--http-port", min=1, max=65535, help="The first router's port; the next count up.")
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Return when the cluster serves.")] = False,
+    fault_injection: Annotated[
+        bool, typer.Option("--fault-injection", help="Let `trizone fault` and chaos runs break nodes, for this run.")
+    ] = False,
 ) -> None:
     """Start a cluster, or what is missing of it, and look after it until Ctrl-C.
 
     Example: trizone up                                     the cluster of ./cluster.yaml, data in ./data
     Example: trizone up --data other --http-port 8001       a second cluster beside the first
+    Example: trizone up --fault-injection                   one that may be broken with `trizone fault`
     """
     folder = ClusterFolder(data)
     # A folder knows its own cluster: `up` works from anywhere once it was made.
-    if config == DEFAULT_CONFIG and not config.exists() and folder.exists:
-        config = folder.settings_path
-    wanted = read_settings(config)
+    is_own = config == DEFAULT_CONFIG and not config.exists() and folder.exists
+    wanted = folder.own_settings() if is_own else read_settings(config)
+    for_one_run = fault_injection and not wanted.fault_injection.enabled
+    if for_one_run:
+        wanted = wanted.model_copy(update={"fault_injection": FaultInjectionSettings(enabled=True)})
     folder.create()
     with folder.lock(), StopRequests() as stops:
-        settings = _resolve(folder, wanted, http_port)
+        settings = _resolve(folder, wanted, http_port, for_one_run)
         _warn_of_open_ports(settings)
-        cluster = Supervisor(folder, settings, stops, _say, die_with_parent=not detach)
+        _warn_of_faults(settings)
+        cluster = Supervisor(folder, settings, stops, say, die_with_parent=not detach)
         cluster.up()
         if detach:
             _show_cluster(cluster, settings, folder)
-            _say(f"stop it with: {TRIZONE} down{folder.option}")
+            say(f"stop it with: {TRIZONE} down{folder.option}")
             return
         try:
             _show_cluster(cluster, settings, folder)
-            _say("Ctrl-C stops the cluster; its data stays.")
+            say("Ctrl-C stops the cluster; its data stays.")
             cluster.watch()
         finally:
             try:
-                _say("stopping")
+                say("stopping")
             finally:
                 cluster.stop_all()
 
@@ -164,19 +134,26 @@ def init(
             end_port=end_port,
         )
         folder.remember(resolved)
-    _say(f"{folder.settings_path} and cluster-id are written; cluster {folder.cluster_id()}")
+    say(f"{folder.settings_path} and cluster-id are written; cluster {folder.cluster_id()}")
 
 
 def _warn_of_open_ports(settings: ClusterSettings) -> None:
     listening = [f"{node.id} on {node.bind_host}" for node in settings.nodes if not is_loopback(node.bind_host)]
     if listening:
-        _say(
+        say(
             f"warning: not only this machine reaches nodes {', '.join(listening)}: gRPC is neither encrypted nor"
             " authenticated, so whoever reaches their ports can read and change all data"
         )
 
 
-def _resolve(folder: ClusterFolder, wanted: ClusterSettings, http_port: int | None) -> ClusterSettings:
+def _warn_of_faults(settings: ClusterSettings) -> None:
+    if settings.fault_injection.enabled:
+        say("warning: fault injection is on: whoever can read fault-token in the data folder can break this cluster")
+
+
+def _resolve(
+    folder: ClusterFolder, wanted: ClusterSettings, http_port: int | None, faults_for_one_run: bool
+) -> ClusterSettings:
     running = frozenset(record.name for record in ProcessTable(folder.run_path).live(wanted.zones))
     end_port = ephemeral_begin()
     resolved = resolve(
@@ -189,21 +166,21 @@ def _resolve(folder: ClusterFolder, wanted: ClusterSettings, http_port: int | No
         first_port=first_chosen_port(folder.path, end_port),
         end_port=end_port,
     )
-    folder.remember(resolved)
+    folder.remember(resolved, faults_for_one_run=faults_for_one_run)
     return resolved.settings
 
 
 def _show_cluster(cluster: Supervisor, settings: ClusterSettings, folder: ClusterFolder) -> None:
     endpoint = settings.routers[0].endpoint
-    _print(out)
-    _print(out, process_table(cluster.status()))
-    _print(out)
-    _print(out, f"endpoint  [bold]{endpoint}[/]", soft_wrap=True)
-    _say(
+    show(out)
+    show(out, process_table(cluster.status()))
+    show(out)
+    show(out, f"endpoint  [bold]{endpoint}[/]", soft_wrap=True)
+    say(
         "try       AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local"
         f" aws dynamodb list-tables --region us-east-1 --endpoint-url {endpoint}"
     )
-    _say(f"look      {TRIZONE} status{folder.option}")
+    say(f"look      {TRIZONE} status{folder.option}")
 
 
 @app.command()
@@ -214,16 +191,16 @@ def down(data: DataOption = DEFAULT_FOLDER) -> None:
     """
     folder = ClusterFolder(data)
     if not folder.exists:
-        _say(f"nothing is running in {folder.path}")
+        say(f"nothing is running in {folder.path}")
         return
     settings = folder.settings()
     holder = folder.supervisor()
     if holder is not None:
         _stop_supervisor(holder, settings)
     with folder.lock(), StopRequests() as stops:
-        stopped = Supervisor(folder, settings, stops, _say, die_with_parent=False).stop_all()
+        stopped = Supervisor(folder, settings, stops, say, die_with_parent=False).stop_all()
     if holder is None and stopped == 0:
-        _say(f"nothing is running in {folder.path}")
+        say(f"nothing is running in {folder.path}")
 
 
 def _stop_supervisor(holder: ProcessRecord, settings: ClusterSettings) -> None:
@@ -236,7 +213,7 @@ def _stop_supervisor(holder: ProcessRecord, settings: ClusterSettings) -> None:
             f"`trizone up` (pid {holder.pid}) did not stop within {patience_s:g} s",
             hint=f"kill -9 {holder.pid} ends it and its processes",
         )
-    _say(f"trizone up (pid {holder.pid}) stopped its cluster")
+    say(f"trizone up (pid {holder.pid}) stopped its cluster")
 
 
 @app.command()
@@ -248,13 +225,15 @@ def status(data: DataOption = DEFAULT_FOLDER, as_json: JsonOption = False) -> No
     folder = ClusterFolder(data)
     settings = folder.settings()
     with StopRequests() as stops:
-        found = Supervisor(folder, settings, stops, _say, die_with_parent=False).status()
+        found = Supervisor(folder, settings, stops, say, die_with_parent=False).status()
     if as_json:
         typer.echo(json.dumps(found.to_json(), indent=2))
     else:
-        _print(out, process_table(found))
-        _print(out, partition_table(found))
-        _say(summary(found))
+        show(out, process_table(found))
+        show(out, partition_table(found))
+        for line in fault_lines(found):
+            say(line)
+        say(summary(found))
     if not found.healthy:
         raise typer.Exit(EXIT_FAILED)
 
@@ -280,7 +259,7 @@ def health(name: NameArgument, data: DataOption = DEFAULT_FOLDER) -> None:
         raise CommandError(f"there is no process {name!r} in this cluster", hint=f"known: {known}")
     if reason:
         raise CommandError(f"{name} does not serve: {reason}", hint=f"{TRIZONE} status{folder.option}")
-    _say(f"{name} serves")
+    say(f"{name} serves")
 
 
 @app.command()
@@ -291,10 +270,10 @@ def start(name: NameArgument, data: DataOption = DEFAULT_FOLDER) -> None:
     """
     folder = ClusterFolder(data)
     with StopRequests() as stops:
-        cluster = Supervisor(folder, folder.settings(), stops, _say, die_with_parent=False)
+        cluster = Supervisor(folder, folder.settings(), stops, say, die_with_parent=False)
         title = cluster.title(name)
         if not cluster.start_one(name):
-            _say(f"{title} runs already")
+            say(f"{title} runs already")
 
 
 @app.command()
@@ -318,7 +297,7 @@ def kill(name: NameArgument, data: DataOption = DEFAULT_FOLDER) -> None:
 def _end_one(name: str, data: Path, number: signal.Signals) -> None:
     folder = ClusterFolder(data)
     with StopRequests() as stops:
-        cluster = Supervisor(folder, folder.settings(), stops, _say, die_with_parent=False)
+        cluster = Supervisor(folder, folder.settings(), stops, say, die_with_parent=False)
         title = cluster.title(name)
         if not cluster.stop_one(name, number):
             raise CommandError(f"{title} is not running", hint=f"{TRIZONE} start {name}{folder.option}")
@@ -337,7 +316,7 @@ def logs(
     """
     folder = ClusterFolder(data)
     with StopRequests() as stops:
-        cluster = Supervisor(folder, folder.settings(), stops, _say, die_with_parent=False)
+        cluster = Supervisor(folder, folder.settings(), stops, say, die_with_parent=False)
         title = cluster.title(name)
         path = folder.log_path(name)
         if not path.exists():
@@ -359,7 +338,7 @@ def ttl_sweep(data: DataOption = DEFAULT_FOLDER) -> None:
     """
     with Operator(ClusterFolder(data).settings().nodes) as operator:
         deleted = operator.sweep()
-    _say(f"{deleted} expired {'item' if deleted == 1 else 'items'} deleted")
+    say(f"{deleted} expired {'item' if deleted == 1 else 'items'} deleted")
 
 
 @index.command("delay")
@@ -374,7 +353,7 @@ def index_delay(
     """
     with Operator(ClusterFolder(data).settings().nodes) as operator:
         operator.set_index_delay(delay_ms)
-    _say(f"changes reach global indexes {delay_ms} ms after the write at the earliest" if delay_ms else "no delay")
+    say(f"changes reach global indexes {delay_ms} ms after the write at the earliest" if delay_ms else "no delay")
 
 
 @index.command("lag")
@@ -385,7 +364,7 @@ def index_lag(data: DataOption = DEFAULT_FOLDER, as_json: JsonOption = False) ->
     """
     folder = ClusterFolder(data)
     with StopRequests() as stops:
-        found = Supervisor(folder, folder.settings(), stops, _say, die_with_parent=False).status()
+        found = Supervisor(folder, folder.settings(), stops, say, die_with_parent=False).status()
     if as_json:
         lags = [
             {"partition": row.id, "backlog_records": row.index_backlog_records, "lag_ms": row.index_lag_ms}
@@ -394,7 +373,7 @@ def index_lag(data: DataOption = DEFAULT_FOLDER, as_json: JsonOption = False) ->
         ]
         typer.echo(json.dumps(lags, indent=2))
     else:
-        _print(out, index_lag_table(found))
+        show(out, index_lag_table(found))
     if not found.healthy:
         raise typer.Exit(EXIT_FAILED)
 
@@ -409,27 +388,10 @@ def version(as_json: JsonOption = False) -> None:
     typer.echo(json.dumps({"version": number}) if as_json else f"trizone {number}")
 
 
-def _add_commands() -> None:
-    """Commands of other packages (entry points `trizone.commands`), loaded only when they are asked for or listed.
-
-    What is above tools must not be imported by it, and a cluster is not started faster by loading a chaos runner.
-    """
-    asked = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), "")
-    for entry in importlib.metadata.entry_points(group=COMMANDS):
-        if asked in ("", entry.name):
-            app.add_typer(entry.load(), name=entry.name)
-
-
 def main() -> None:
     """Run the command; translate every expected failure into a text and an exit code."""
-    _add_commands()
-    run(app)
-
-
-def run(command: Callable[[], object]) -> None:
-    """Run a command line of this distribution: expected failures become texts, and the exit code tells them apart."""
     try:
-        command()
+        app()
     except CommandError as error:
         sys.exit(_report(error))
     except InterruptedByUser:
@@ -437,7 +399,7 @@ def run(command: Callable[[], object]) -> None:
         sys.exit(EXIT_FAILED)
     except BrokenPipeError:
         # `trizone logs n1 | head`: the reader has seen enough.
-        _fall_silent(out)
+        fall_silent(out)
         sys.exit(EXIT_FAILED)
     except OSError as error:
         sys.exit(_report(explain(error)))
@@ -446,9 +408,9 @@ def run(command: Callable[[], object]) -> None:
 def _report(error: CommandError) -> int:
     """Print what went wrong and what to do next; the exit code."""
     for number, line in enumerate(str(error).splitlines()):
-        _print(err, f"[red]error[/]: {escape(line)}" if number == 0 else escape(line))
+        show(err, f"[red]error[/]: {escape(line)}" if number == 0 else escape(line))
     if error.hint:
-        _print(err, f"[bold]next[/]: {escape(error.hint)}")
+        show(err, f"[bold]next[/]: {escape(error.hint)}")
     return error.exit_code
 
 

@@ -2,6 +2,7 @@
 
     cluster.yaml   the resolved settings every process reads     cluster-id   the cluster's uuid
     ports.json     which port was asked for and which given      lock         held by the supervisor, names its pid
+    fault-token    who has it may inject faults, where those are enabled
     nodes/<id>/    a node's data     logs/<name>.log     run/<name>.pid
 
 Used by every command. Law: files appear whole or not at all (written beside, synced, renamed).
@@ -12,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import secrets
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +25,7 @@ from tools.errors import EXIT_USAGE, CommandError
 from tools.invocation import TRIZONE
 from tools.processes import ProcessRecord, identify
 from tools.resolve import PortUse, Previous, Resolved
-from topology.settings import ClusterSettings, SettingsError, load_settings
+from topology.settings import ClusterSettings, FaultInjectionSettings, SettingsError, load_settings
 
 DEFAULT_FOLDER = Path("data")
 HEADER = (
@@ -61,6 +63,9 @@ class ClusterFolder:
         self._ports_path = self.path / "ports.json"
         self._id_path = self.path / "cluster-id"
         self._lock_path = self.path / "lock"
+        self._token_path = self.path / "fault-token"
+        # Says that fault injection was switched on for one run by `up --fault-injection`, not by the settings file.
+        self._one_run_path = self.run_path / "fault-injection"
 
     def create(self) -> None:
         """Make the folder and its subfolders. Raises CommandError when that is not possible."""
@@ -108,14 +113,30 @@ class ClusterFolder:
                 hint="delete it: the ports of the settings file are used again",
             ) from error
 
-    def remember(self, resolved: Resolved) -> None:
-        """Write the resolved settings and their ports; a new folder gets its cluster's id."""
+    def own_settings(self) -> ClusterSettings:
+        """The resolved settings as a file to start from: without what was asked for one run only."""
+        settings = self.settings()
+        if self._one_run_path.exists():
+            settings = settings.model_copy(update={"fault_injection": FaultInjectionSettings()})
+        return settings
+
+    def remember(self, resolved: Resolved, *, faults_for_one_run: bool = False) -> None:
+        """Write the resolved settings and their ports; a new folder gets its cluster's id.
+
+        Where fault injection is enabled there is a token afterwards; `faults_for_one_run`: no file asks for it.
+        """
         if not self.exists and not self._id_path.exists():
             write_whole(self._id_path, f"{uuid.uuid4()}\n")
         uses = [
             {"member": use.member, "key": use.key, "asked": use.asked, "given": use.given}
             for use in resolved.ports.values()
         ]
+        if faults_for_one_run:
+            self._one_run_path.touch()
+        else:
+            self._one_run_path.unlink(missing_ok=True)
+        if resolved.settings.fault_injection.enabled and not self._token_path.exists():
+            write_whole(self._token_path, f"{secrets.token_hex(32)}\n", mode=0o600)
         # Ports first: cluster.yaml is what says that a cluster exists.
         write_whole(self._ports_path, json.dumps(uses, indent=1) + "\n")
         text = yaml.safe_dump(resolved.settings.model_dump(mode="json"), sort_keys=False)
@@ -137,6 +158,16 @@ class ClusterFolder:
                 hint="put it back from a copy of the folder, or start a new cluster in another one with --data DIR",
             )
         return known
+
+    def fault_token(self) -> str:
+        """What a call of the fault service must carry. Raises CommandError when there is none."""
+        try:
+            return self._token_path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise CommandError(
+                f"there is no fault token in {self.path}: {error.strerror if isinstance(error, OSError) else error}",
+                hint=f"start the cluster with `{TRIZONE} up --fault-injection{self.option}`, which makes one",
+            ) from error
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -177,10 +208,12 @@ class ClusterFolder:
             os.close(handle)
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str, mode: int = 0o644) -> None:
     """Replace `path` with `text` so that a reader, or a power cut, sees the old file or the new one."""
     beside = path.with_name(path.name + ".new")
-    with beside.open("w", encoding="utf-8") as file:
+    # A secret must not be readable for a moment either: the file is made with its mode, and never one left from before.
+    beside.unlink(missing_ok=True)
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

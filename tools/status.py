@@ -59,6 +59,9 @@ class NodeRow:
     peers: tuple[str, ...]
     routers: int
     uptime_s: float
+    # Can it be told to break things, and what it was told (node.faults)?
+    fault_injection: bool = False
+    faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +202,8 @@ def _node_row(
         peers=tuple(sorted(status.connected_peers)) if status is not None else (),
         routers=status.connected_routers if status is not None else 0,
         uptime_s=status.uptime_s if status is not None else 0.0,
+        fault_injection=status is not None and status.fault_injection,
+        faults=tuple(status.faults) if status is not None else (),
     )
 
 
@@ -250,6 +255,15 @@ def index_lag_table(status: ClusterStatus) -> Table:
             numbers = map(_text, (partition.index_backlog_records, partition.index_lag_ms))
             table.add_row(str(partition.id), leader, *numbers)
     return table
+
+
+def fault_lines(status: ClusterStatus) -> list[str]:
+    """A warning where fault injection is on, and a line for every fault in force."""
+    able = [node.id for node in status.nodes if node.fault_injection]
+    if not able:
+        return []
+    faults = [f"fault on {node.id}: {text}" for node in status.nodes for text in node.faults]
+    return [f"warning: fault injection is on in {', '.join(able)}", *faults]
 
 
 def summary(status: ClusterStatus) -> str:

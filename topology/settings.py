@@ -155,6 +155,12 @@ class BackgroundSettings(_Section):
     ttl_sweep_interval_ms: Annotated[int, Field(ge=100, le=DAY_MS)] = 60_000
 
 
+class FaultInjectionSettings(_Section):
+    """Whether nodes may be told to break things (node.faults). For trying a cluster, never for one that people need."""
+
+    enabled: bool = False
+
+
 class LoggingSettings(_Section):
     """What every process writes to its log."""
 
@@ -175,6 +181,7 @@ class ClusterSettings(_Section):
     timeouts: TimeoutSettings = TimeoutSettings()
     limits: LimitSettings = LimitSettings()
     background: BackgroundSettings = BackgroundSettings()
+    fault_injection: FaultInjectionSettings = FaultInjectionSettings()
     logging: LoggingSettings = LoggingSettings()
 
     @property

@@ -20,6 +20,11 @@ ADMIN_TRANSFER = "/trizone.v1.Admin/Transfer"
 ADMIN_SWEEP = "/trizone.v1.Admin/Sweep"
 ADMIN_SET_INDEX_DELAY = "/trizone.v1.Admin/SetIndexDelay"
 CONTROL_REPORT = "/trizone.v1.Control/Report"
+FAULTS_SET = "/trizone.v1.Faults/SetRules"
+FAULTS_CLEAR = "/trizone.v1.Faults/ClearRules"
+FAULTS_DESCRIBE = "/trizone.v1.Faults/Describe"
+# The metadata key that every call of Faults must carry.
+FAULT_TOKEN_METADATA = "trizone-fault-token"
 
 # Frames are bounded by their senders well below this; a larger one is refused by gRPC as RESOURCE_EXHAUSTED.
 FRAME_BYTES_MAX = 64 * 1024 * 1024

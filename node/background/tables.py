@@ -11,6 +11,8 @@ Law: reports are soft state, repeated until they have had their effect; only log
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -37,6 +39,9 @@ REPORT_INTERVAL_S = 0.5
 BACKFILL_INTERVAL_S = 0.05
 _CALL_TIMEOUT_S = 0.5
 
+# One request and its answer.
+Call = Callable[..., Awaitable[Any]]
+
 
 class TableDaemon:
     """One node's part in creating and deleting tables."""
@@ -47,9 +52,12 @@ class TableDaemon:
         clock: Clock,
         addresses: dict[str, str],
         open_channel: services.OpenChannel = services.open_channel,
+        shape_call: Callable[[str, Call], Call] = lambda _, call: call,
     ) -> None:
+        """`shape_call` may put something around a call to the node it is given (fault injection)."""
         self._open_channel = open_channel
         self._host = host
+        self._shape_call = shape_call
         self._clock = clock
         self._addresses = addresses
         self._book = ReportBook()
@@ -148,11 +156,12 @@ class TableDaemon:
         channel = self._channels.get(member)
         if channel is None:
             channel = self._channels[member] = self._open_channel(self._addresses[member])
-        call = channel.unary_unary(
+        report_call: Call = channel.unary_unary(
             services.CONTROL_REPORT,
             request_serializer=data_pb2.NodeReport.SerializeToString,
             response_deserializer=data_pb2.NodeReportReply.FromString,
         )
+        call = self._shape_call(member, report_call)
         try:
             reply: data_pb2.NodeReportReply = await call(report, timeout=_CALL_TIMEOUT_S)
         except grpc.aio.AioRpcError:

@@ -72,7 +72,9 @@ class PeerLink:
         pacer: Pacer,
         events: PeerEvents,
         count_frame: Callable[[], None],
+        open_call: Callable[[grpc.aio.Channel], Any] = services.peer_pipe,
     ) -> None:
+        """`open_call` opens the stream on a channel; with fault injection it is a shaped one."""
         self.peer = peer
         self.is_up = False
         self._node_id = node_id
@@ -82,6 +84,7 @@ class PeerLink:
         self._pacer = pacer
         self._events = events
         self._count_frame = count_frame
+        self._open_call = open_call
         self._frame = replication_pb2.PeerFrame()
         self._queued_bytes = 0
         self._overflowed = False
@@ -125,32 +128,43 @@ class PeerLink:
 
     async def _connect_and_send(self) -> None:
         async with grpc.aio.insecure_channel(self._address, options=services.CHANNEL_OPTIONS) as channel:
-            call = services.peer_pipe(channel)
-            self._epoch += 1
-            hello = replication_pb2.PeerHello(
-                node_id=self._node_id, cluster_id=self._cluster_id, epoch=self._epoch, target=self.peer
-            )
-            async with asyncio.timeout(_HELLO_TIMEOUT_S):
-                await call.write(replication_pb2.PeerFrame(hello=hello))
-                answer = await call.read()
-            if not isinstance(answer, replication_pb2.PeerAck):
-                raise ConnectionError("the peer closed the stream")
-            # Epochs start at the wall clock; if that was set back, go on above what the peer has seen.
-            self._epoch = max(self._epoch, answer.epoch)
-            if not answer.accepted:
-                log.error("peer_refused", peer=self.peer, address=self._address, reason=answer.reason)
-                raise ConnectionError(answer.reason)
-            self.is_up = True
-            log.info("peer_link_up", peer=self.peer, epoch=self._epoch)
-            self._events.peer_connected(self.peer)
-            # The acceptor never speaks again: an end of this read is the end of the stream, noticed without sending.
-            ended = asyncio.ensure_future(call.read())
-            ended.add_done_callback(lambda _: self._wake.set())
+            call = self._open_call(channel)
             try:
-                await self._send_until(call, ended)
+                await self._greet(call)
+                self.is_up = True
+                log.info("peer_link_up", peer=self.peer, epoch=self._epoch)
+                self._events.peer_connected(self.peer)
+                # The acceptor never speaks again: this read ends with the stream, noticed without sending.
+                ended = asyncio.ensure_future(call.read())
+                ended.add_done_callback(self._stream_ended)
+                try:
+                    await self._send_until(call, ended)
+                finally:
+                    ended.cancel()
             finally:
-                ended.cancel()
                 call.cancel()
+
+    def _stream_ended(self, ended: asyncio.Future[Any]) -> None:
+        if not ended.cancelled():
+            # Looked at, or it is reported as an error that nobody wanted to know.
+            ended.exception()
+        self._wake.set()
+
+    async def _greet(self, call: Any) -> None:
+        self._epoch += 1
+        hello = replication_pb2.PeerHello(
+            node_id=self._node_id, cluster_id=self._cluster_id, epoch=self._epoch, target=self.peer
+        )
+        async with asyncio.timeout(_HELLO_TIMEOUT_S):
+            await call.write(replication_pb2.PeerFrame(hello=hello))
+            answer = await call.read()
+        if not isinstance(answer, replication_pb2.PeerAck):
+            raise ConnectionError("the peer closed the stream")
+        # Epochs start at the wall clock; if that was set back, go on above what the peer has seen.
+        self._epoch = max(self._epoch, answer.epoch)
+        if not answer.accepted:
+            log.error("peer_refused", peer=self.peer, address=self._address, reason=answer.reason)
+            raise ConnectionError(answer.reason)
 
     async def _send_until(self, call: Any, ended: asyncio.Future[Any]) -> None:
         while True:

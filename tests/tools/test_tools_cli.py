@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import cli
+from tools import cli, console
 from tools.errors import explain
 from tools.folder import ClusterFolder, read_settings
 from tools.resolve import resolve
@@ -183,10 +183,10 @@ class GoneFile(io.StringIO):
 @pytest.mark.parametrize("number", [errno.EPIPE, errno.EIO, errno.ENOSPC], ids=lambda number: errno.errorcode[number])
 def test_what_nobody_can_read_any_more_costs_nothing_but_the_text(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     gone = GoneFile(number)
-    monkeypatch.setattr(cli, "out", cli._Console(file=gone))
-    cli._say("stopping")
+    monkeypatch.setattr(console, "out", console.QuietConsole(file=gone))
+    console.say("stopping")
     assert gone.writes == 1
-    cli._say("stopped")
+    console.say("stopped")
     assert gone.writes == 1, "silent from then on"
 
 

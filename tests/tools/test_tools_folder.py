@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from tools.errors import CommandError
 from tools.folder import ClusterFolder, read_settings, write_whole
 from tools.resolve import Resolved, resolve
 from tools.tail import Position, print_new, tail_file
-from topology.settings import load_settings
+from topology.settings import FaultInjectionSettings, load_settings
 
 pytestmark = pytest.mark.unit
 
@@ -77,6 +78,35 @@ def test_the_cluster_id_is_made_with_the_folder_and_never_again(folder: ClusterF
     with pytest.raises(CommandError, match="is missing") as caught:
         folder.cluster_id()
     assert "--data" in caught.value.hint
+
+
+def with_faults(folder: ClusterFolder) -> Resolved:
+    plain = resolved(folder)
+    enabled = plain.settings.model_copy(update={"fault_injection": FaultInjectionSettings(enabled=True)})
+    return replace(plain, settings=enabled)
+
+
+def test_a_fault_token_is_made_once_for_its_owner_alone_and_only_where_faults_are_enabled(
+    folder: ClusterFolder,
+) -> None:
+    folder.remember(resolved(folder))
+    with pytest.raises(CommandError, match="there is no fault token") as caught:
+        folder.fault_token()
+    assert "--fault-injection" in caught.value.hint
+    folder.remember(with_faults(folder))
+    token = folder.fault_token()
+    assert len(token) == 64
+    assert stat.S_IMODE((folder.path / "fault-token").stat().st_mode) == 0o600
+    folder.remember(with_faults(folder))
+    assert folder.fault_token() == token
+
+
+def test_faults_that_were_enabled_for_one_run_are_not_enabled_for_the_next(folder: ClusterFolder) -> None:
+    folder.remember(with_faults(folder), faults_for_one_run=True)
+    assert folder.settings().fault_injection.enabled, "for `trizone start` during that run"
+    assert not folder.own_settings().fault_injection.enabled
+    folder.remember(with_faults(folder))
+    assert folder.own_settings().fault_injection.enabled, "the settings file asks for it"
 
 
 def test_an_id_that_was_made_before_an_up_that_failed_is_kept(folder: ClusterFolder) -> None:

@@ -191,6 +191,8 @@ def test_json_has_every_value_and_survives_a_round_trip() -> None:
         "peers": ["n2", "n3"],
         "routers": 1,
         "uptime_s": 2.5,
+        "fault_injection": False,
+        "faults": [],
     }
     assert document["partitions"][1]["replicas"][0] == {
         "node": "n1",

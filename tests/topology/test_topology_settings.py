@@ -67,6 +67,7 @@ def test_defaults_are_the_documented_ones() -> None:
             "tables_max": 2500,
         },
         "background": {"ttl_sweep_interval_ms": 60000},
+        "fault_injection": {"enabled": False},
         "logging": {"level": "info"},
     }
 

@@ -1,1 +1,0 @@
-"""What can be done to a cluster, in pieces that can be put together."""

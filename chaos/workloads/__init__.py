@@ -1,1 +1,0 @@
-"""Loads whose results can be judged."""

@@ -1,0 +1,1 @@
+"""node.faults: see OVERVIEW.md."""
