@@ -186,6 +186,11 @@ class LocalCluster:
         return self._settings
 
     @property
+    def cluster_id(self) -> str:
+        """The cluster's uuid."""
+        return self._folder.cluster_id()
+
+    @property
     def router_names(self) -> list[str]:
         """r1, r2, ..."""
         return [f"r{number + 1}" for number in range(self._routers)]

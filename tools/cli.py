@@ -11,6 +11,7 @@ import importlib.metadata
 import json
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -38,6 +39,9 @@ DEFAULT_CONFIG = Path("cluster.yaml")
 SUPERVISOR_MARGIN_S = 10.0
 # A delay is for looking at staleness; an hour of changes would fill the outboxes of a busy cluster.
 INDEX_DELAY_MS_MAX = 3_600_000
+
+# Entry points by which packages above this one add their commands.
+COMMANDS = "trizone.commands"
 
 app = typer.Typer(
     name="trizone",
@@ -388,10 +392,27 @@ def version(as_json: JsonOption = False) -> None:
     typer.echo(json.dumps({"version": number}) if as_json else f"trizone {number}")
 
 
+def _add_commands() -> None:
+    """Commands of other packages (entry points `trizone.commands`), loaded only when they are asked for or listed.
+
+    What is above tools must not be imported by it, and a cluster is not started faster by loading a chaos runner.
+    """
+    asked = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), "")
+    for entry in importlib.metadata.entry_points(group=COMMANDS):
+        if asked in ("", entry.name):
+            app.add_typer(entry.load(), name=entry.name)
+
+
 def main() -> None:
     """Run the command; translate every expected failure into a text and an exit code."""
+    _add_commands()
+    run(app)
+
+
+def run(command: Callable[[], object]) -> None:
+    """Run a command line of this distribution: expected failures become texts, and the exit code tells them apart."""
     try:
-        app()
+        command()
     except CommandError as error:
         sys.exit(_report(error))
     except InterruptedByUser:

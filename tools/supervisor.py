@@ -88,23 +88,30 @@ class Supervisor:
 
     def start_one(self, name: str, timeout_s: float = START_TIMEOUT_S) -> bool:
         """Start the process called `name` and wait until it answers; False when it runs already."""
+        return self.start_some([name], timeout_s) > 0
+
+    def start_some(self, names: Sequence[str], timeout_s: float = START_TIMEOUT_S) -> int:
+        """Start those of `names` that do not run, all at once, and wait until they answer; how many these were.
+
+        Raises CommandError or InterruptedByUser; what this call started is stopped again in both cases.
+        """
         cluster_id = self._folder.cluster_id()
         started: list[ProcessRecord] = []
-        if self._table.find(name) is not None:
-            return False
+        missing = [name for name in names if self._table.find(name) is None]
         deadline = self._clock.monotonic() + timeout_s
         try:
-            self._start_missing([name], started)
-            if name in self.router_names:
-                self._await_routers(started, deadline, [name])
-            else:
-                nodes = [node for node in self._settings.nodes if node.id == name]
+            self._start_missing(missing, started)
+            nodes = [node for node in self._settings.nodes if node.id in missing]
+            if nodes:
                 with NodeProbe(nodes, cluster_id) as probe:
                     self._await_nodes(probe, started, deadline)
+            routers = [name for name in missing if name in self.router_names]
+            if routers:
+                self._await_routers(started, deadline, routers)
         except BaseException:
             self._stop_in_order(started)
             raise
-        return True
+        return len(missing)
 
     def _start_missing(self, names: Sequence[str], started: list[ProcessRecord]) -> None:
         for name in names:
@@ -249,6 +256,12 @@ class Supervisor:
         else:
             self._stop([record])
         return True
+
+    def kill_some(self, names: Sequence[str]) -> int:
+        """SIGKILL those of `names` that run, at the same moment, and wait for their end; how many these were."""
+        records = self._table.live(names)
+        self._kill(records, "killed")
+        return len(records)
 
     def _stop_in_order(self, records: Sequence[ProcessRecord]) -> None:
         # Routers first: clients get their last answers from nodes that still run.

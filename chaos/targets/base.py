@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from tools.probe import PROBE_TIMEOUT_S
 from tools.status import ClusterStatus
 
 
@@ -44,7 +45,6 @@ class Target(Protocol):
     """A cluster of its own for one run."""
 
     kind: str  # what --against calls it
-    partitions: int  # data partitions, numbered from 1
 
     # --- life
 
@@ -60,6 +60,10 @@ class Target(Protocol):
     # --- who is there
 
     @property
+    def partitions(self) -> int:
+        """Data partitions; they are numbered from 1."""
+
+    @property
     def members(self) -> Sequence[Member]:
         """All nodes and routers, in the order of the settings."""
 
@@ -69,8 +73,11 @@ class Target(Protocol):
     def grpc_address(self, node: str) -> tuple[str, int]:
         """Where a node's gRPC services are reached from this process."""
 
-    def status(self) -> ClusterStatus:
-        """What the processes say now; those that are silent for a second are shown as down."""
+    def status(self, timeout_s: float = PROBE_TIMEOUT_S) -> ClusterStatus:
+        """What the nodes say now; one that does not answer in time is shown as down. Routers are not asked.
+
+        Called from two threads.
+        """
 
     def is_running(self, name: str) -> bool:
         """Does the process exist? A paused one does."""

@@ -1,0 +1,1 @@
+"""Clients of a cluster under fault: connections, what they were told, what is recorded."""

@@ -1,0 +1,147 @@
+"""Carries out a schedule: injects, heals, lets long faults take their steps, and heals everything at the end.
+
+Run by chaos.runner on the main thread, beside the load. Law: whatever happens in here or is raised from outside
+(Ctrl-C), `heal_all` mends what was broken; what cannot be mended is said.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from chaos.arena import RunArena
+from chaos.faults.base import State, Steps
+from chaos.faults.registry import word_of
+from chaos.result import FaultSpan
+from chaos.schedule import Planned
+from chaos.targets.base import TargetError
+from chaos.victims import NoVictim
+from tools.errors import CommandError
+
+STEP_INTERVAL_S = 0.05
+# What a fault may raise when the cluster does not do what it was asked to.
+TROUBLE = (TargetError, CommandError, NoVictim, OSError)
+
+
+@dataclass(slots=True)
+class Running:
+    """One injection under way, or over."""
+
+    planned: Planned
+    began_s: float
+    state: State = field(default_factory=State)
+    steps: Steps | None = None
+    ended_s: float | None = None
+
+    @property
+    def word(self) -> str:
+        """kill, pause, ..."""
+        return word_of(type(self.planned.fault))
+
+
+class Executor:
+    """The faults of one run."""
+
+    def __init__(self, arena: RunArena, planned: Sequence[Planned], on_idle: Callable[[], None]) -> None:
+        """`on_idle` is called between steps; it may raise to end the run."""
+        self._arena = arena
+        self._left = list(planned)
+        self._on_idle = on_idle
+        self._running: list[Running] = []
+        self.done: list[Running] = []
+        self.troubles: list[str] = []
+
+    def run(self, seconds: float) -> None:
+        """Until every fault has been injected and healed, and `seconds` are over."""
+        while self._left or self._running or self._arena.now_s() < seconds:
+            self._on_idle()
+            now_s = self._arena.now_s()
+            if self._left and self._left[0].at_s <= now_s:
+                self._inject(self._left.pop(0))
+                continue
+            for running in list(self._running):
+                self._advance(running)
+            time.sleep(self._pause_s())
+
+    def _pause_s(self) -> float:
+        due_s = [planned.at_s for planned in self._left[:1]]
+        due_s += [running.began_s + (running.planned.for_s or 0.0) for running in self._running if not running.steps]
+        next_s = min((moment - self._arena.now_s() for moment in due_s), default=STEP_INTERVAL_S)
+        return min(STEP_INTERVAL_S, max(0.0, next_s))
+
+    def _inject(self, planned: Planned) -> None:
+        arena, fault = self._arena, planned.fault
+        arena.rng = planned.rng
+        running = Running(planned, arena.now_s())
+        # Known before it begins: what it breaks half way is healed too.
+        self._running.append(running)
+        try:
+            running.steps = fault.inject(arena, running.state)
+            if running.steps is not None:
+                next(running.steps, None)
+        except TROUBLE as error:
+            self._trouble(f"{running.word} could not be injected: {error}")
+            self._finish(running)
+            return
+        if fault.name:
+            arena.hit[fault.name] = list(running.state.victims)
+        detail = f": {running.state.detail}" if running.state.detail else ""
+        arena.say("fault", f"{running.word} {running.state.words}{detail}")
+
+    def _advance(self, running: Running) -> None:
+        if running.steps is not None:
+            try:
+                next(running.steps)
+            except StopIteration:
+                running.steps = None
+            except TROUBLE as error:
+                running.steps = None
+                self._trouble(f"{running.word}: {error}")
+            if running.steps is not None:
+                return
+            if running.planned.for_s is None:
+                self._finish(running)
+                return
+        if self._arena.now_s() >= running.began_s + (running.planned.for_s or 0.0):
+            self._finish(running)
+
+    def _finish(self, running: Running) -> None:
+        """Heal one; it leaves the list only when it is healed."""
+        healed = True
+        try:
+            running.planned.fault.heal(self._arena, running.state)
+        except TROUBLE as error:
+            healed = False
+            self._trouble(f"{running.word} {running.state.words} could not be healed: {error}")
+        running.ended_s = self._arena.now_s()
+        self._running.remove(running)
+        self.done.append(running)
+        if healed:
+            self._arena.say("heal", f"{running.word} {running.state.words} healed")
+
+    def heal_all(self) -> None:
+        """Heal whatever is active, the last first."""
+        self._left.clear()
+        for running in reversed(list(self._running)):
+            if running.steps is not None:
+                running.steps = None
+            self._finish(running)
+
+    def _trouble(self, text: str) -> None:
+        self.troubles.append(text)
+        self._arena.say("error", text)
+
+    def spans(self) -> list[FaultSpan]:
+        """Every injection for the report, in order of time."""
+        known = sorted([*self.done, *self._running], key=lambda running: running.began_s)
+        return [
+            FaultSpan(
+                name=running.word,
+                victim=running.state.words,
+                began_s=round(running.began_s, 3),
+                ended_s=round(running.ended_s if running.ended_s is not None else self._arena.now_s(), 3),
+                detail=running.state.detail,
+            )
+            for running in known
+        ]

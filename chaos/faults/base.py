@@ -1,0 +1,131 @@
+"""What a fault is: setup, inject, heal; and what it may use.
+
+Implemented by the other modules of this package, run by chaos.executor on the main thread. Laws: `heal` may be called
+at any time after `inject` began, also when that failed half way, and more than once; a fault acts through its arena
+only.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Protocol
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from chaos import victims
+from chaos.spans import SpanField
+from chaos.targets.base import Target
+from chaos.victims import View
+
+# A step of a fault that takes long: others may act in between.
+Steps = Iterator[None]
+
+
+class Rules(Protocol):
+    """The fault services of all nodes (chaos.injection)."""
+
+    def set_rules(self, node: str, rules: Sequence[Any]) -> None:
+        """Add rules on a node. Raises TargetError."""
+
+    def clear_rules(self, node: str, ids: Sequence[str]) -> None:
+        """Heal rules of a node. Raises TargetError."""
+
+    def left(self) -> list[str]:
+        """Rules still in force, in words."""
+
+    def close(self) -> None:
+        """Give up the connections."""
+
+
+class Arena(Protocol):
+    """What a fault sees of the run."""
+
+    target: Target
+    rng: random.Random
+
+    def view(self) -> View:
+        """The cluster as it is now."""
+
+    def pick(self, text: str) -> list[str]:
+        """The victims named by `text`, now. Raises victims.NoVictim."""
+
+    def note(self, text: str) -> None:
+        """A line for the report."""
+
+    def expect_end(self, name: str, *, status: int) -> None:
+        """This process will end by itself with this status, and that is right."""
+
+    def set_rules(self, node: str, rules: Sequence[Any]) -> None:
+        """Add fault rules on a node (tools.faults). Raises TargetError."""
+
+    def clear_rules(self, node: str, ids: Sequence[str]) -> None:
+        """Heal these rules. A node that is down has none."""
+
+    def bring_back(self, names: Sequence[str]) -> None:
+        """Start those of `names` that do not run, and wait until they answer."""
+
+    def wait(self, fact: Callable[[], bool], what: str, timeout_s: float) -> Steps:
+        """Steps until `fact`. Raises TargetError when the time is over."""
+
+
+def _understood(text: str) -> str:
+    if not victims.is_understood(text):
+        raise ValueError(f"{text!r} names nobody: use {victims.GRAMMAR}")
+    return text
+
+
+Victim = Annotated[str, AfterValidator(_understood)]
+
+
+class Fault(BaseModel):
+    """One fault of a scenario: when, and in the subclasses what.
+
+    Written as `fault: kill`, `at: 5`, `for: 4`; with `every` and `times` it comes again.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    # Faults that end by themselves need no `for`.
+    needs_length: ClassVar[bool] = True
+    # Uses the fault-injection service of the nodes.
+    needs_injection: ClassVar[bool] = False
+
+    at: SpanField = Field(description="Seconds after the load began.")
+    for_: SpanField | None = Field(default=None, alias="for", description="Seconds until it is healed.")
+    every: SpanField | None = Field(default=None, description="Seconds from one time to the next.")
+    times: int = Field(default=1, ge=1, le=1000)
+    name: str = Field(default="", pattern=r"^[a-z0-9-]{0,32}$", description="What other faults call it by.")
+
+    def prepare(self, arena: Arena) -> None:
+        """Before the load begins."""
+
+    def inject(self, arena: Arena, state: State) -> Steps | None:
+        """Break something; what is broken goes into `state` before it breaks."""
+        raise NotImplementedError
+
+    def heal(self, arena: Arena, state: State) -> None:
+        """Mend what `state` says is broken."""
+        raise NotImplementedError
+
+
+class State:
+    """What one injection broke. Filled by `inject`, emptied by `heal`."""
+
+    def __init__(self) -> None:
+        self.victims: list[str] = []
+        # In words for the report; empty: the victims' names.
+        self.shown = ""
+        self.detail = ""
+        # Rule ids by node.
+        self.rules: dict[str, list[str]] = {}
+        # Anything else a fault must remember.
+        self.kept: dict[str, Any] = {}
+
+    @property
+    def words(self) -> str:
+        """Who was hit."""
+        return self.shown or ", ".join(self.victims)
+
+
+Faults = Mapping[str, type[Fault]]

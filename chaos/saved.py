@@ -1,0 +1,55 @@
+"""What a run leaves in its folder: result.json, report.html, history, logs of a failed run.
+
+Used by chaos.runner. Law: a file appears whole.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from chaos.result import RunResult, to_json
+from chaos.targets.base import Target, TargetError
+from histories.records import Call
+from tools.folder import write_whole
+
+LOG_BYTES_MAX = 8 * 1024 * 1024
+
+
+class Saved:
+    """The folder of one run."""
+
+    RESULT = "result.json"
+    HISTORY = "history.jsonl"
+    REPORT = "report.html"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.log_names: list[str] = []
+        self._logs: dict[str, str] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def remember_logs(self, target: Target) -> None:
+        """Read the logs while the cluster is there."""
+        try:
+            self._logs = {member.name: target.log_text(member.name)[-LOG_BYTES_MAX:] for member in target.members}
+        except (TargetError, RuntimeError):
+            # The cluster never came to be.
+            self._logs = {}
+
+    def keep_logs(self, target: Target) -> None:
+        """Write the logs of a run that failed."""
+        del target
+        folder = self.folder / "logs"
+        for name, text in self._logs.items():
+            folder.mkdir(exist_ok=True)
+            (folder / f"{name}.log").write_text(text, encoding="utf-8")
+            self.log_names.append(f"logs/{name}.log")
+
+    def write(self, result: RunResult, calls: Sequence[Call]) -> None:
+        """Write the result and the history."""
+        lines = [json.dumps(asdict(call), default=lambda value: value.value) for call in calls]
+        write_whole(self.folder / self.HISTORY, "\n".join(lines) + "\n")
+        write_whole(self.folder / self.RESULT, to_json(result).decode())

@@ -1,0 +1,1 @@
+"""Loads whose results can be judged."""

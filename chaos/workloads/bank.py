@@ -1,0 +1,85 @@
+"""A bank in one item: transfers between its attributes, whose total never changes for any reader.
+
+Eventual readers may see an old state, but never half a transfer.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Coroutine, Mapping
+from typing import Any
+
+from chaos.clients.log import Told
+from chaos.clients.session import Session
+from chaos.result import Verdict
+from chaos.workloads.base import BACKOFF_S, final_item, key_of, keys_of, put_surely, randoms, read, verdict
+
+ACCOUNTS = 8
+OPENING_BALANCE = 100
+READ_SHARE = 0.4
+AMOUNT_MAX = 20
+
+
+class Bank:
+    """Clients that move money and count it."""
+
+    def __init__(self, session: Session, *, seed: int, clients: int, think_ms: float) -> None:
+        self._session = session
+        self._keys = keys_of(session, "bank", 1)
+        self._randoms = randoms(seed, "bank", clients)
+        self._think_s = think_ms / 1000
+        self._wrong: list[str] = []
+        self._transfers = 0
+        self._reads = 0
+
+    async def setup(self) -> None:
+        """Every account begins with the same balance."""
+        for key in self._keys:
+            await put_surely(self._session, key, {f"a{n}": {"N": str(OPENING_BALANCE)} for n in range(ACCOUNTS)})
+
+    def clients(self) -> list[Coroutine[Any, Any, None]]:
+        """The clients."""
+        return [self._run(number, rng) for number, rng in enumerate(self._randoms)]
+
+    async def _run(self, number: int, rng: random.Random) -> None:
+        session = self._session
+        while not session.stopping.is_set():
+            key = rng.choice(self._keys)
+            if rng.random() < READ_SHARE:
+                answer = await read(session, key, client=number, strong=rng.random() < 0.5)
+                if answer.told is Told.OK:
+                    self._reads += 1
+                    self._wrong += judge_bank(f"{key} at {answer.began_s:.3f} s", answer.item)
+            else:
+                answer = await session.call("UpdateItem", key, self._transfer(rng, key), kind="write", client=number)
+                self._transfers += answer.ok
+            await session.pause(rng.uniform(0.5, 1.5) * self._think_s if answer.told is Told.OK else BACKOFF_S)
+
+    @staticmethod
+    def _transfer(rng: random.Random, key: str) -> Mapping[str, Any]:
+        giver, taker = rng.sample(range(ACCOUNTS), 2)
+        return {
+            "Key": key_of(key),
+            "UpdateExpression": f"SET a{giver} = a{giver} - :x, a{taker} = a{taker} + :x",
+            "ConditionExpression": f"a{giver} >= :x",
+            "ExpressionAttributeValues": {":x": {"N": str(rng.randint(1, AMOUNT_MAX))}},
+        }
+
+    async def check(self) -> list[Verdict]:
+        """The totals at the end, and whatever a reader saw before."""
+        for key in self._keys:
+            self._wrong += judge_bank(f"{key} at the end", await final_item(self._session, key))
+        detail = f"{self._transfers} transfers, {self._reads} totals read during them"
+        return [verdict("bank totals", self._wrong, detail)]
+
+
+def judge_bank(where: str, item: Mapping[str, Any] | None) -> list[str]:
+    """What is wrong with one state of a bank."""
+    if not item:
+        return [f"{where}: the bank is gone"]
+    balances = [int(item[f"a{number}"]["N"]) for number in range(ACCOUNTS)]
+    if sum(balances) != ACCOUNTS * OPENING_BALANCE:
+        return [f"{where}: the total is {sum(balances)} instead of {ACCOUNTS * OPENING_BALANCE}: {balances}"]
+    if min(balances) < 0:
+        return [f"{where}: an account holds {min(balances)} although transfers require cover"]
+    return []

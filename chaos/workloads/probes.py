@@ -1,0 +1,75 @@
+"""Open-loop probes: requests at a fixed rate whatever became of those before, one key a partition.
+
+From them comes the time without a success of each partition. Law: no coordinated omission: a request that hangs delays
+no later one, and a request that could not be sent in time counts from when it was due.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from chaos.clients.session import Session
+from chaos.result import Verdict
+from chaos.workloads.base import keys_of, put, put_surely, read
+
+# Requests of one stream that may be under way: at 100 a second, twice what the longest answer takes.
+UNDER_WAY_MAX = 1500
+
+
+class Probes:
+    """Writes, strong reads and eventual reads of every partition, each kind at `rate` a second and partition."""
+
+    def __init__(self, session: Session, *, writes: float, reads: float, eventual: float) -> None:
+        self._session = session
+        self._rates = {"write": writes, "read": reads, "eventual": eventual}
+        self.keys = keys_of(session, "probe", 1)
+        self.skipped = 0
+
+    async def setup(self) -> None:
+        """Readers must find something."""
+        for key in self.keys:
+            await put_surely(self._session, key, {"v": {"N": "0"}})
+
+    def clients(self) -> list[Coroutine[Any, Any, None]]:
+        """One stream for each kind and partition."""
+        return [
+            self._stream(kind, key, 1.0 / rate, number)
+            for kind, rate in self._rates.items()
+            if rate > 0
+            for number, key in enumerate(self.keys)
+        ]
+
+    async def check(self) -> list[Verdict]:
+        """Probes measure; registers and the others judge."""
+        return []
+
+    async def _stream(self, kind: str, key: str, interval_s: float, offset: int) -> None:
+        session = self._session
+        under_way: set[asyncio.Task[None]] = set()
+        # Streams of different partitions take turns instead of sending in bursts.
+        due_s = session.now_s() + interval_s * offset / len(self.keys)
+        number = offset
+        while not session.stopping.is_set():
+            wait_s = due_s - session.now_s()
+            if wait_s > 0:
+                await session.pause(wait_s)
+                continue
+            number += 1
+            if len(under_way) < UNDER_WAY_MAX:
+                task = asyncio.create_task(self._one(kind, key, number, due_s))
+                under_way.add(task)
+                task.add_done_callback(under_way.discard)
+            else:
+                self.skipped += 1
+            due_s += interval_s
+        if under_way:
+            await asyncio.wait(under_way)
+
+    async def _one(self, kind: str, key: str, number: int, due_s: float) -> None:
+        # Each request takes the next router: what one of them cannot do must not look like the partition's state.
+        if kind == "write":
+            await put(self._session, key, {"v": {"N": str(number)}}, client=number, due_s=due_s, is_probe=True)
+        else:
+            await read(self._session, key, client=number, strong=kind == "read", due_s=due_s, is_probe=True)

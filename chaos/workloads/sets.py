@@ -1,0 +1,77 @@
+"""Sets that only grow: every element is added once, by one client, and must be there at the end.
+
+A lost acknowledged write is seen whatever was read in between.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Coroutine
+from typing import Any
+
+from chaos.clients.log import Told
+from chaos.clients.session import Session
+from chaos.result import Verdict
+from chaos.workloads.base import BACKOFF_S, final_item, key_of, keys_of, randoms, verdict
+
+# Then a new item is begun: an item may hold 400 KB, and every addition writes the whole item again.
+ELEMENTS_PER_ITEM = 300
+
+
+class Sets:
+    """Clients that add elements of their own."""
+
+    def __init__(self, session: Session, *, seed: int, clients: int, think_ms: float) -> None:
+        self._session = session
+        self._keys = keys_of(session, "set", clients)
+        self._randoms = randoms(seed, "sets", clients)
+        self._think_s = think_ms / 1000
+        # By key: elements acknowledged, and those whose addition may have happened.
+        self._acknowledged: dict[str, set[str]] = {}
+        self._unknown: dict[str, set[str]] = {}
+
+    async def setup(self) -> None:
+        """Items begin with their first element."""
+
+    def clients(self) -> list[Coroutine[Any, Any, None]]:
+        """The clients."""
+        return [self._run(number, rng) for number, rng in enumerate(self._randoms)]
+
+    async def _run(self, number: int, rng: random.Random) -> None:
+        session = self._session
+        bases = [key for position, key in enumerate(self._keys) if position % len(self._randoms) == number]
+        count = 0
+        while not session.stopping.is_set():
+            element = f"{number}.{count}"
+            base = bases[count % len(bases)]
+            key = f"{base}-{count // (ELEMENTS_PER_ITEM * len(bases))}"
+            count += 1
+            request = {
+                "Key": key_of(key),
+                "UpdateExpression": "ADD elements :e",
+                "ExpressionAttributeValues": {":e": {"SS": [element]}},
+            }
+            answer = await session.call("UpdateItem", key, request, kind="write", client=number)
+            if answer.told is Told.OK:
+                self._acknowledged.setdefault(key, set()).add(element)
+            elif answer.told is Told.UNKNOWN:
+                self._unknown.setdefault(key, set()).add(element)
+            await session.pause(rng.uniform(0.5, 1.5) * self._think_s if answer.told is Told.OK else BACKOFF_S)
+
+    async def check(self) -> list[Verdict]:
+        """Every acknowledged element is there, and nothing that nobody added."""
+        wrong: list[str] = []
+        for key in sorted(self._acknowledged.keys() | self._unknown.keys()):
+            item = await final_item(self._session, key)
+            found = set(item.get("elements", {}).get("SS", ())) if item else set()
+            wrong += judge_set(key, self._acknowledged.get(key, set()), self._unknown.get(key, set()), found)
+        added = sum(len(elements) for elements in self._acknowledged.values())
+        unknown = sum(len(elements) for elements in self._unknown.values())
+        return [verdict("sets", wrong, f"{added} elements acknowledged, {unknown} unknown")]
+
+
+def judge_set(key: str, acknowledged: set[str], unknown: set[str], found: set[str]) -> list[str]:
+    """What is wrong with the last state of a set."""
+    lost = [f"{key}: {element} was acknowledged and is lost" for element in sorted(acknowledged - found)]
+    foreign = [f"{key}: {element} was never added" for element in sorted(found - acknowledged - unknown)]
+    return lost + foreign
