@@ -89,6 +89,13 @@ class Knobs:
     drops_index: bool = False
     # How likely a new stream begins with the last messages of the one that broke.
     resend_probability: float = 0.0
+    timer_interval_s: float = 0.01
+
+    @property
+    def convergence_bound_s(self) -> float:
+        """From the last fault: reconnects, a notice of a broken stream, elections, a snapshot that stalled and starts
+        again; and a backlog of hundreds of changes, two at a time through slow disks, if a seed has such limits."""
+        return 15.0 if self.index_limits == IndexLimits() else 60.0
 
 
 _SMALL = IndexLimits(step_items_max=3, batch_records_max=4, backfill_outbox_records_max=8)
@@ -131,5 +138,6 @@ def draw_knobs(randomness: random.Random) -> Knobs:
         index_delay_ms=randomness.choice((0, 0, 300)),
         index_limits=randomness.choice((IndexLimits(), IndexLimits(), _SMALL, _SMALLEST)),
         drops_index=randomness.random() < 0.5,
+        timer_interval_s=randomness.choice((0.01, 0.02, 0.05)),
         resend_probability=randomness.choice((0.0, 0.3)),
     )

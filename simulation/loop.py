@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from asyncio import events
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from contextvars import Context
 from typing import Any
 
@@ -20,6 +21,31 @@ Later = Callable[[float, Callable[[], None]], None]
 _BURIAL_ROUNDS_MAX = 100
 # What runs after one thing that happened; more is a loop without time in it.
 _CALLBACKS_MAX = 100_000
+
+
+class _Current:
+    """Which loop asyncio believes to run; telling it asks the operating system, which is dear for one small event."""
+
+    # The world handles events: the last loop stays until another one runs or the world stops.
+    is_kept = False
+    loop: VirtualLoop | None = None
+    outer: Any = None
+
+
+@contextmanager
+def kept_between_events() -> Iterator[None]:
+    """While the world handles events: asyncio is told of a loop only when another one ran before."""
+    if _Current.is_kept:
+        yield
+        return
+    _Current.is_kept, _Current.loop, _Current.outer = True, None, events._get_running_loop()
+    try:
+        yield
+    finally:
+        _Current.is_kept = False
+        if _Current.loop is not None:
+            events._set_running_loop(_Current.outer)
+        _Current.loop = _Current.outer = None
 
 
 class VirtualLoop:
@@ -45,15 +71,26 @@ class VirtualLoop:
         if self._is_running:
             action()
             return
-        outer = events._get_running_loop()
-        events._set_running_loop(self._self)
+        is_kept = _Current.is_kept
+        outer_loop, outer = _Current.loop, None
+        if not is_kept:
+            outer = events._get_running_loop()
+        if not is_kept or outer_loop is not self:
+            events._set_running_loop(self._self)
+            _Current.loop = self
         self._is_running = True
         try:
             action()
             self._drain()
         finally:
             self._is_running = False
-            events._set_running_loop(outer)
+            if not is_kept:
+                events._set_running_loop(outer)
+                _Current.loop = None
+            elif outer_loop is not None and outer_loop is not self and outer_loop._is_running:
+                # Something that happened in one process made something happen in another one.
+                events._set_running_loop(outer_loop._self)
+                _Current.loop = outer_loop
 
     def _drain(self) -> None:
         ready = self._ready

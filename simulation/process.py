@@ -29,7 +29,6 @@ from simulation.life import Life
 from simulation.network import Network
 from simulation.world import Violation, World
 
-TIMER_INTERVAL_S = 0.01
 # How long a turn waits for its place on the event loop.
 TURN_DELAY_S = (0.00002, 0.0003)
 SPACED_TURN_DELAY_S = (0.0003, 0.0008)
@@ -55,6 +54,7 @@ class Process(Life):
         self.node_id = machine.node_id
         self.machine = machine
         self.accepted_epochs: dict[str, int] = {}
+        self._timer_interval_s = machine.knobs.timer_interval_s
         self.host = NodeHost(
             HostSettings(
                 node_id=machine.node_id,
@@ -71,11 +71,11 @@ class Process(Life):
             metrics=machine.metrics,
             stop_process=self._stop,
         )
-        self.later(TIMER_INTERVAL_S, self._timer)
+        self.later(self._timer_interval_s, self._timer)
 
     def _timer(self) -> None:
         self.host.timer()
-        self.later(TIMER_INTERVAL_S, self._timer)
+        self.later(self._timer_interval_s, self._timer)
 
     def _stop(self, error: BaseException) -> None:
         if isinstance(error, SyncFailed):

@@ -24,8 +24,6 @@ from wire import data_pb2
 CLIENTS = 3
 WARM_UP_S = 1.0
 AFTER_FAULTS_S = 1.5
-# From the last fault: reconnects, a notice of a broken stream, elections, a snapshot that stalled and starts again.
-CONVERGENCE_BOUND_S = 15.0
 FINAL_READS_BOUND_S = 5.0
 
 
@@ -131,12 +129,13 @@ class Run:
         return self.indexes.unrest()
 
     def _converge(self) -> None:
-        end = self.world.now + CONVERGENCE_BOUND_S
+        end = self.world.now + self.knobs.convergence_bound_s
         while self.world.now < end:
             self.world.run_until(self.world.now + 0.2)
             if not self._unrest():
                 return
-        raise self.world.violation(f"no rest {CONVERGENCE_BOUND_S} s after the last fault: {self._unrest()}")
+        bound_s = self.knobs.convergence_bound_s
+        raise self.world.violation(f"no rest {bound_s} s after the last fault: {self._unrest()}")
 
     def _read_all(self) -> None:
         """A strong read of every key is part of the history: it must find what was acknowledged."""

@@ -13,6 +13,7 @@ import random
 from array import array
 from collections.abc import Callable
 
+from simulation.loop import kept_between_events
 from simulation.story import Story
 
 Action = Callable[[], None]
@@ -58,6 +59,10 @@ class World:
 
     def run_until(self, end: float, is_over: Callable[[], bool] | None = None) -> None:
         """Handle events up to time `end`, or until `is_over` after one of them. Raises Violation."""
+        with kept_between_events():
+            self._run_until(end, is_over)
+
+    def _run_until(self, end: float, is_over: Callable[[], bool] | None) -> None:
         queue, times, pop = self._queue, self._times, heapq.heappop
         while queue and queue[0][0] <= end:
             self.now, _, action = pop(queue)
