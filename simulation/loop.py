@@ -43,8 +43,7 @@ def kept_between_events() -> Iterator[None]:
         yield
     finally:
         _Current.is_kept = False
-        if _Current.loop is not None:
-            events._set_running_loop(_Current.outer)
+        events._set_running_loop(_Current.outer)
         _Current.loop = _Current.outer = None
 
 
