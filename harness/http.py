@@ -76,10 +76,10 @@ class HttpConnection:
             self._socket.close()
         self._socket, self._received = None, b""
 
-    def call(self, operation: str, request: object, *, region: str = "us-east-1") -> Answer:
-        """Send one operation and return its answer. `request`: JSON values, or the body's bytes."""
+    def call(self, operation: str, request: object, *, region: str = "us-east-1", headers: str = "") -> Answer:
+        """Send one operation and return its answer. `request`: JSON values or the body; `headers`: with CRLF."""
         body = request if isinstance(request, bytes) else json.dumps(request).encode()
-        self.send(request_bytes(operation, body, region=region))
+        self.send(request_bytes(operation, body, region=region, headers=headers))
         return self.read_answer()
 
     def send(self, data: bytes) -> None:

@@ -88,8 +88,14 @@ def build(settings: ClusterSettings, router_id: str, cluster_id: str, tasks: Tas
         ready=lambda: dispatcher.ready,
         body_bytes_max=settings.limits.request_body_bytes_max,
         connections_max=settings.limits.connections_max,
+        answering=lambda: _answering(dispatcher.answering, copy),
     )
     return RouterParts(copy, reader, counts, dispatcher, operations, http)
+
+
+def _answering(node: str, copy: CatalogCopy) -> str:
+    partition_map = copy.partition_map
+    return f"{node};{partition_map.azs.get(node, '')}" if node and partition_map is not None else ""
 
 
 def _serve_metrics(parts: RouterParts, own: RouterSettings) -> Callable[[], None]:

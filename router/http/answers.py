@@ -24,6 +24,7 @@ _REASONS = {
     500: b"Internal Server Error",
     503: b"Service Unavailable",
 }
+SERVED_BY = b"x-trizone-served-by"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 JSON_TYPE = b"application/x-amz-json-1.0"
 TEXT_TYPE = b"text/plain"
@@ -80,6 +81,11 @@ def ok_answer(body: bytes, request_id: bytes) -> bytes:
 def answer(status: int, body: bytes, request_id: bytes, *, keep_alive: bool, content_type: bytes = JSON_TYPE) -> bytes:
     """Any answer. `status` must be one this server sends."""
     return _TEMPLATES[status, content_type, keep_alive] % (request_id, crc32(body), len(body)) + body
+
+
+def with_header(whole: bytes, name: bytes, value: str) -> bytes:
+    """The same answer with one header more."""
+    return whole.replace(b"\r\n\r\n", b"\r\n%b: %b\r\n\r\n" % (name, value.encode("latin-1")), 1)
 
 
 def without_body(whole: bytes) -> bytes:

@@ -98,3 +98,27 @@ class Exchange:
         )
         self.encoded = answers.without_body(encoded) if head_only else encoded
         connection.answered(self)
+
+
+class TracedExchange(Exchange):
+    """A request with `x-trizone-trace: 1`: its answer says who served it. A class of its own, so others pay nothing."""
+
+    __slots__ = ()
+
+    def __init__(self, connection: HttpConnection) -> None:
+        super().__init__(connection)
+        connection.exchange_class = Exchange
+
+    def succeed(self, body: bytes) -> None:
+        """Answer 200 with this JSON."""
+        self.respond(200, body)
+
+    def respond(
+        self, status: int, body: bytes, *, content_type: bytes = answers.JSON_TYPE, head_only: bool = False
+    ) -> None:
+        """Answer with any status and body, and the node whose verdict it is."""
+        is_first = self.encoded is None
+        super().respond(status, body, content_type=content_type, head_only=head_only)
+        served_by = self.connection.server.served_by(self)
+        if is_first and served_by and self.encoded is not None:
+            self.encoded = answers.with_header(self.encoded, answers.SERVED_BY, served_by)

@@ -12,6 +12,7 @@ CONTENT_LENGTH = 4
 UPGRADE = 5
 TRANSFER_ENCODING = 6
 HOST = 7
+TRACE = 8
 # By name in lower case.
 KINDS = {
     b"x-amz-target": TARGET,
@@ -21,6 +22,7 @@ KINDS = {
     b"upgrade": UPGRADE,
     b"transfer-encoding": TRANSFER_ENCODING,
     b"host": HOST,
+    b"x-trizone-trace": TRACE,
 }
 
 

@@ -14,7 +14,7 @@ import httptools
 
 from router import limits
 from router.http import answers, refusals
-from router.http.exchange import Exchange
+from router.http.exchange import Exchange, TracedExchange
 from router.http.headers import (
     AUTHORIZATION,
     CONTENT_LENGTH,
@@ -22,6 +22,7 @@ from router.http.headers import (
     HOST,
     KINDS,
     TARGET,
+    TRACE,
     TRANSFER_ENCODING,
     UPGRADE,
     head_without_offer,
@@ -66,6 +67,7 @@ class HttpConnection(asyncio.Protocol):
         "_writing_paused",
         "active_at_s",
         "dirty",
+        "exchange_class",
         "host",
         "server",
         "stalled_at_s",
@@ -78,17 +80,13 @@ class HttpConnection(asyncio.Protocol):
         # Requests received whole and not yet answered, or answered and waiting for one before them.
         self._queue: deque[Exchange] = deque()
         self._current: Exchange | None = None
-        self._path = b""
-        self._head_bytes = 0
-        self._header_count = 0
-        self._content_length = 0
-        self._target = b""
-        self._authorization = b""
+        self._path = self._target = self._authorization = self._transfer_encoding = b""
+        self._head_bytes = self._header_count = self._content_length = 0
+        # What the next request becomes; its own wish holds for it alone.
+        self.exchange_class: type[Exchange] = Exchange
         self._reading_head = False
         self._head_began_in_feed = False
-        self._expects_continue = False
-        self._offers_upgrade = False
-        self._transfer_encoding = b""
+        self._expects_continue = self._offers_upgrade = False
         self._request_began_s = 0.0
         self._reading_paused = False
         self._writing_paused = False
@@ -260,13 +258,15 @@ class HttpConnection(asyncio.Protocol):
             self._transfer_encoding = value
         elif kind == EXPECT:
             self._expects_continue = value.lower() == b"100-continue"
+        elif kind == TRACE and value == b"1":
+            self.exchange_class = TracedExchange
 
     def on_headers_complete(self) -> None:
         """The head has ended: refuse what is too large before its body is read."""
         parser = self._parser
         assert parser is not None, "the parser calls back only while it exists"
         self._reading_head = False
-        current = self._current = Exchange(self)
+        current = self._current = self.exchange_class(self)
         current.target = self._target
         current.authorization = self._authorization
         current.keep_alive = parser.should_keep_alive()

@@ -14,17 +14,23 @@ from router.http.answers import RequestIds
 from router.http.exchange import Exchange
 from router.http.protocol import HttpConnection
 from router.metrics import Counts
-from router.operations.registry import Operations
+from router.operations.registry import METRIC_NAMES, Operations
 from runtime.clock import Clock
 from runtime.logs import get_logger
 
 log = get_logger()
+
+# Operations that one node answers.
+_TRACED_METRICS = frozenset(
+    METRIC_NAMES.index(name) for name in ("GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query")
+)
 
 
 class HttpServer:
     """Accepts connections and hands whole requests to the operations.
 
     `ready` says whether the router can serve (health check). `body_bytes_max` is the limit of one body.
+    `answering` says whose verdict is being handled now (`n1;az-a`), for answers that are traced.
     """
 
     def __init__(
@@ -37,6 +43,7 @@ class HttpServer:
         ready: Callable[[], bool],
         body_bytes_max: int,
         connections_max: int,
+        answering: Callable[[], str] = lambda: "",
     ) -> None:
         self.counts = counts
         self.request_ids = request_ids
@@ -47,6 +54,7 @@ class HttpServer:
         self._clock = clock
         self._operations = operations
         self._ready = ready
+        self._answering = answering
         self._connections_max = connections_max
         self._connections: set[HttpConnection] = set()
         self._dirty: list[HttpConnection] = []
@@ -124,6 +132,10 @@ class HttpServer:
         exchange.received_at = self._clock.monotonic()
         self.counts.in_flight += 1
         self._operations.dispatch(exchange.target, exchange)
+
+    def served_by(self, exchange: Exchange) -> str:
+        """`node;az` while that node's verdict answers this request; "" for requests that several nodes may answer."""
+        return self._answering() if exchange.metric in _TRACED_METRICS else ""
 
     def finished(self, exchange: Exchange) -> None:
         """An exchange has its answer."""

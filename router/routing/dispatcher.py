@@ -60,6 +60,8 @@ class Dispatcher:
         self._addresses = {node.id: node.address for node in settings.nodes}
         self._ids = count(1)
         self._timer: asyncio.TimerHandle | None = None
+        # The node whose results are being handled now; "" between frames. Set once a frame, for traced answers.
+        self.answering = ""
         self.state = RoutingState(
             streams=self,
             own_az=own.az,
@@ -153,8 +155,12 @@ class Dispatcher:
         for hint in frame.leaders:
             self.state.leader_hint(node_id, hint.partition, hint.leader, hint.term, now_s)
         handle = self.state.result
-        for result in frame.results:
-            handle(node_id, result, now_s)
+        self.answering = node_id
+        try:
+            for result in frame.results:
+                handle(node_id, result, now_s)
+        finally:
+            self.answering = ""
 
     def catalog_received(self, catalog: catalog_pb2.Catalog) -> None:
         """Put a catalog into the copy if it is newer, then tell every node: tables turn ACTIVE on that word."""

@@ -54,6 +54,45 @@ def test_every_answer_names_its_request_and_its_checksum(http: HttpConnection, t
     assert len({answer.headers["x-amzn-requestid"] for answer in answers}) == len(answers)
 
 
+def test_an_answer_says_who_served_it_when_it_is_asked(
+    shared_cluster: LocalCluster, http: HttpConnection, table: str
+) -> None:
+    zones = {node.id: node.az for node in shared_cluster.settings.nodes}
+    item = {"TableName": table, "Key": KEY}
+    query = {
+        "TableName": table,
+        "KeyConditionExpression": "pk = :pk",
+        "ExpressionAttributeValues": {":pk": {"S": "a"}},
+    }
+    leaders = {}
+    for operation, request in {
+        "PutItem": {"TableName": table, "Item": KEY},
+        "UpdateItem": item,
+        "GetItem": item | {"ConsistentRead": True},
+        "Query": query | {"ConsistentRead": True},
+        "DeleteItem": item,
+    }.items():
+        served_by = http.call(operation, request, headers="X-Trizone-Trace: 1\r\n").headers["x-trizone-served-by"]
+        node, az = served_by.split(";")
+        assert zones[node] == az
+        leaders[operation] = node
+    assert len(set(leaders.values())) == 1, "one key, one leader"
+    # An eventual read is served in the router's own AZ.
+    assert http.call("GetItem", item, headers="x-trizone-trace: 1\r\n").headers["x-trizone-served-by"] == "n1;az-a"
+    condition = item | {"ConditionExpression": "attribute_exists(nothing)"}
+    failed = http.call("DeleteItem", condition, headers="x-trizone-trace: 1\r\n")
+    leader = leaders["GetItem"]
+    assert (failed.status, failed.headers["x-trizone-served-by"]) == (400, f"{leader};{zones[leader]}")
+    assert int(failed.headers["x-amz-crc32"]) == crc32(failed.body)
+    for untraced in (
+        http.call("GetItem", item),
+        http.call("GetItem", item, headers="x-trizone-trace: 0\r\n"),
+        http.call("ListTables", {}, headers="x-trizone-trace: 1\r\n"),
+        http.call("GetItem", b"not json", headers="x-trizone-trace: 1\r\n"),
+    ):
+        assert "x-trizone-served-by" not in untraced.headers
+
+
 def test_error_types_carry_their_name_space(http: HttpConnection) -> None:
     missing = http.call("GetItem", {"TableName": "no-such-table", "Key": KEY})
     assert missing.json["__type"] == "com.amazonaws.dynamodb.v20120810#ResourceNotFoundException"
