@@ -23,6 +23,7 @@ from rich.table import Table
 from chaos import result as results
 from chaos import scenario as scenarios
 from chaos.faults.registry import CLASSES, word_of
+from chaos.injection import Injection
 from chaos.progress import Progress, total_table, verdict_table
 from chaos.result import RunResult
 from chaos.runner import Run
@@ -143,7 +144,8 @@ def play(
 ) -> RunResult:
     """One run with its display."""
     progress = Progress(out, quiet=quiet)
-    one = Run(scenario, seed, target, folder, command=command, on_event=progress.event)
+    rules = Injection(target) if scenario.needs_injection else None
+    one = Run(scenario, seed, target, folder, command=command, rules=rules, on_event=progress.event)
     if not quiet:
         out.print(f"[bold]{scenario.name}[/], seed {seed}: {escape(scenario.about)}", soft_wrap=True)
     progress.watch(one.live)
@@ -182,4 +184,10 @@ def _scenario(what: str) -> Scenario:
 
 def _targets() -> dict[str, Callable[[Path, Scenario], Target]]:
     """What --against may name."""
-    return {"local": lambda folder, scenario: LocalTarget(folder, settings=scenario.settings)}
+    return {"local": lambda folder, scenario: LocalTarget(folder, settings=settings_of(scenario))}
+
+
+def settings_of(scenario: Scenario) -> dict[str, object]:
+    """Sections of cluster.yaml for a scenario: its own, and the fault service where it is used."""
+    injection = {"fault_injection": {"enabled": True}} if scenario.needs_injection else {}
+    return {**scenario.settings, **injection}

@@ -20,6 +20,8 @@ from chaos.victims import NoVictim
 from tools.errors import CommandError
 
 STEP_INTERVAL_S = 0.05
+# Rules of faults that end by themselves may stay for so long.
+STEPS_S = 60.0
 # What a fault may raise when the cluster does not do what it was asked to.
 TROUBLE = (TargetError, CommandError, NoVictim, OSError)
 
@@ -37,7 +39,7 @@ class Running:
     @property
     def word(self) -> str:
         """kill, pause, ..."""
-        return word_of(type(self.planned.fault))
+        return self.state.word or word_of(type(self.planned.fault))
 
 
 class Executor:
@@ -74,6 +76,8 @@ class Executor:
         arena, fault = self._arena, planned.fault
         arena.rng = planned.rng
         running = Running(planned, arena.now_s())
+        running.state.id = f"chaos-{planned.number}"
+        running.state.for_s = planned.for_s if planned.for_s is not None else STEPS_S
         # Known before it begins: what it breaks half way is healed too.
         self._running.append(running)
         try:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import threading
 import time
 from bisect import bisect_right
+from dataclasses import replace
 
 from chaos.result import LeaderChange
 from chaos.targets.base import Target
+from tools.status import ClusterStatus
 
 LOOK_INTERVAL_S = 0.15
 # A paused node must not hold up what is seen of the others for long.
@@ -25,6 +27,8 @@ class Monitor:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._ending = threading.Event()
+        # The zero of time moves while the other thread looks.
+        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
         self._zero_s = time.monotonic()
         self._terms_before: dict[int, int] = {}
@@ -39,8 +43,11 @@ class Monitor:
 
     def begin(self, zero_s: float) -> None:
         """Times and elections are counted from `zero_s` (monotonic) on."""
-        self._zero_s = zero_s
-        self._terms_before = dict(self._terms)
+        with self._lock:
+            moved_s = zero_s - self._zero_s
+            self._zero_s = zero_s
+            self.changes = [replace(change, at_s=round(change.at_s - moved_s, 3)) for change in self.changes]
+            self._terms_before = dict(self._terms)
 
     def stop(self) -> None:
         """Look a last time and end."""
@@ -53,6 +60,11 @@ class Monitor:
     def elections(self) -> int:
         """New terms since `begin`, over all groups."""
         return sum(max(0, term - self._terms_before.get(group, term)) for group, term in self._terms.items())
+
+    def quiet_s(self) -> float:
+        """Seconds since the last change of a leader."""
+        last_s = max((change.at_s for change in self.changes), default=0.0)
+        return time.monotonic() - self._zero_s - last_s
 
     def led_at(self, names: frozenset[str], moment_s: float) -> frozenset[int]:
         """The partitions that one of `names` led at a moment."""
@@ -70,6 +82,10 @@ class Monitor:
 
     def _look(self) -> None:
         status = self._target.status(ANSWER_TIMEOUT_S)
+        with self._lock:
+            self._note(status)
+
+    def _note(self, status: ClusterStatus) -> None:
         at_s = round(time.monotonic() - self._zero_s, 3)
         for row in status.partitions:
             known = self._terms.get(row.id, -1)

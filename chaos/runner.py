@@ -37,6 +37,9 @@ WARM_UP_S = 1.0
 # Load after everything is healed: what is only then broken shows too.
 COOL_DOWN_S = 2.0
 CONVERGED_LOOK_S = 0.1
+# Leaders that have not moved for so long stay: longer than a node waits before it hands one over.
+SETTLED_S = 3.0
+SETTLED_TIMEOUT_S = 20.0
 # Under load the newest entries are always on their way.
 LAG_ENTRIES_MAX = 50
 
@@ -128,6 +131,8 @@ class Run:
             fault.prepare(self._arena)
         self._monitor = self.live.monitor = Monitor(target)
         self._monitor.start()
+        self.live.phase = "waiting until leaders have settled"
+        self._await_settled(self._monitor)
         self.live.phase = "load and faults"
         self._begin()
         try:
@@ -149,6 +154,12 @@ class Run:
             verdicts.eventual_values(self._log.calls),
             verdicts.expected_answers(self._log.unexpected),
         ]
+
+    def _await_settled(self, monitor: Monitor) -> None:
+        """A new cluster spreads its leaders first: that is no effect of a fault."""
+        deadline_s = time.monotonic() + SETTLED_TIMEOUT_S
+        while monitor.quiet_s() < SETTLED_S and time.monotonic() < deadline_s:
+            self._pause(CONVERGED_LOOK_S)
 
     def _begin(self) -> None:
         assert self._load is not None, "the play has made it"

@@ -131,7 +131,7 @@ class Scenario(_Section):
     @property
     def needs_injection(self) -> bool:
         """Does it use the nodes' fault-injection service?"""
-        return any(fault.needs_injection for fault in self.faults)
+        return any(fault.uses_injection for fault in self.faults)
 
 
 class ScenarioError(ValueError):

@@ -97,6 +97,11 @@ class Fault(BaseModel):
     times: int = Field(default=1, ge=1, le=1000)
     name: str = Field(default="", pattern=r"^[a-z0-9-]{0,32}$", description="What other faults call it by.")
 
+    @property
+    def uses_injection(self) -> bool:
+        """Does it need the fault-injection service of the nodes?"""
+        return self.needs_injection
+
     def prepare(self, arena: Arena) -> None:
         """Before the load begins."""
 
@@ -114,6 +119,11 @@ class State:
 
     def __init__(self) -> None:
         self.victims: list[str] = []
+        # Set by the executor: names what is set elsewhere, and how long it is meant to last.
+        self.id = ""
+        self.for_s = 0.0
+        # What the report calls the fault, where that is not its own word.
+        self.word = ""
         # In words for the report; empty: the victims' names.
         self.shown = ""
         self.detail = ""

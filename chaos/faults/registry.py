@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from chaos.faults import processes
+from chaos.faults import damage, machine, mix, network, processes
 from chaos.faults.base import Fault
 
 CLASSES: tuple[type[Fault], ...] = (
@@ -16,6 +16,18 @@ CLASSES: tuple[type[Fault], ...] = (
     processes.Stop,
     processes.RollingRestart,
     processes.RestartAll,
+    network.Isolate,
+    network.Cut,
+    network.Reset,
+    network.SlowLink,
+    machine.SlowSync,
+    machine.SyncFailure,
+    machine.InjectedDiskFull,
+    machine.DiskFull,
+    machine.ClockSkew,
+    machine.Stall,
+    damage.Damage,
+    mix.Mix,
 )
 
 
@@ -26,3 +38,4 @@ def word_of(kind: type[Fault]) -> str:
 
 
 FAULTS: dict[str, type[Fault]] = {word_of(kind): kind for kind in CLASSES}
+mix.Mix.known = {word: kind for word, kind in FAULTS.items() if kind is not mix.Mix}

@@ -31,6 +31,7 @@ class LocalTarget:
         """Nothing runs yet. `settings` are further sections of cluster.yaml."""
         self._cluster = LocalCluster(folder, routers=routers, overrides=settings or {})
         self._records: dict[str, ProcessRecord] = {}
+        self._ended: list[Ended] = []
         # A probe belongs to the thread that asks.
         self._probes = threading.local()
         self._opened: list[NodeProbe] = []
@@ -105,21 +106,28 @@ class LocalTarget:
 
     def ended(self) -> Sequence[Ended]:
         """Processes that ended by themselves."""
+        self._collect_ended()
+        told, self._ended = self._ended, []
+        return told
+
+    def _collect_ended(self) -> None:
         gone = [record for record in list(self._records.values()) if not record.is_alive]
         for record in gone:
             del self._records[record.name]
-        return [Ended(record.name, self._cluster.exit_status(record.name, record)) for record in gone]
+            self._ended.append(Ended(record.name, self._cluster.exit_status(record.name, record)))
 
     # --- one process ------------------------------------------------------------------------------------------------
 
     def kill(self, names: Sequence[str]) -> None:
         """SIGKILL all of them at the same moment."""
+        self._collect_ended()
         for name in names:
             self._records.pop(name, None)
         self._asked(lambda: self._cluster.supervisor.kill_some(names))
 
     def terminate(self, name: str) -> None:
         """SIGTERM, and wait until it has ended."""
+        self._collect_ended()
         self._records.pop(name, None)
         self._asked(lambda: self._cluster.supervisor.stop_one(name))
 
@@ -129,6 +137,8 @@ class LocalTarget:
 
     def start_processes(self, names: Sequence[str]) -> None:
         """Start several at once."""
+        # Before their successors take the place of those that ended.
+        self._collect_ended()
         self._asked(lambda: self._cluster.supervisor.start_some(names))
         for name in names:
             self._remember(name)
