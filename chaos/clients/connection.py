@@ -31,7 +31,7 @@ class Reply:
 
     status: int
     body: bytes
-    trace: str  # the x-trizone-trace header; empty without one
+    served_by: str  # the node, of a request that asked for it
 
 
 class Connection(asyncio.Protocol):
@@ -42,7 +42,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[Reply] | None = None
         self._body = b""
-        self._trace = ""
+        self._served_by = ""
         self.is_open = False
 
     async def call(self, data: bytes, timeout_s: float) -> Reply:
@@ -98,12 +98,13 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """An answer begins."""
         self._body = b""
-        self._trace = ""
+        self._served_by = ""
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header."""
-        if name.lower() == b"x-trizone-trace":
-            self._trace = value.decode("latin-1")
+        if name.lower() == b"x-trizone-served-by":
+            # n1;az-a
+            self._served_by = value.decode("latin-1").partition(";")[0]
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
@@ -114,7 +115,7 @@ class Connection(asyncio.Protocol):
         if not self._parser.should_keep_alive():
             self.is_open = False
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(Reply(self._parser.get_status_code(), self._body, self._trace))
+            self._waiter.set_result(Reply(self._parser.get_status_code(), self._body, self._served_by))
 
 
 class Pool:

@@ -19,6 +19,7 @@ from harness.http import request_bytes
 from harness.load import partition_of_key
 
 TABLE = "chaos"
+TRACE_HEADER = "x-trizone-trace: 1\r\n"
 # A router answers after timeouts.operation_ms at the latest; one that is paused never does.
 ANSWER_TIMEOUT_S = 6.0
 # A router that refused a connection is passed over for so long.
@@ -102,14 +103,15 @@ class Session:
     ) -> Answer:
         """One request about the item `key`. `client` chooses the router; `due_s`: when an open loop wanted it."""
         body = {"TableName": TABLE, **request}
-        data = request_bytes(operation, json.dumps(body).encode())
+        # Probes measure what a client gets that asks for nothing special.
+        data = request_bytes(operation, json.dumps(body).encode(), headers="" if is_probe else TRACE_HEADER)
         began_s = self.now_s() if due_s is None else due_s
         told, label, condition_failed = Told.FAILED, "", False
         document: dict[str, Any] = {}
-        pool, trace = self.pools[client % len(self.pools)], ""
+        pool, served_by = self.pools[client % len(self.pools)], ""
         try:
             pool, reply = await self._send(client, data)
-            trace = reply.trace
+            served_by = reply.served_by
             told, label, document, condition_failed = judge_reply(reply, kind)
         except Unsent as error:
             label = f"not sent: {_short(error)}"
@@ -122,7 +124,7 @@ class Session:
             if label.startswith("unexpected") and len(self.log.unexpected) < UNEXPECTED_MAX:
                 self.log.unexpected.append(f"{began_s:.3f} s {operation} {key}: {label} {document}")
         self.log.add(Operation(kind, self.partition(key), began_s, ended_s, told, pool.name, is_probe))
-        return Answer(told, document, condition_failed, began_s, ended_s, pool.az, served_by(trace))
+        return Answer(told, document, condition_failed, began_s, ended_s, pool.az, served_by)
 
     async def _send(self, client: int, data: bytes) -> tuple[Pool, Reply]:
         """Through the client's own router, or the first of the others that takes it."""
@@ -158,15 +160,6 @@ def judge_reply(reply: Reply, kind: str) -> tuple[Told, str, dict[str, Any], boo
         # A read that failed had no effect either way.
         return Told.UNKNOWN if kind == "write" else Told.FAILED, label, document, False
     return Told.UNKNOWN, f"unexpected {label}", document, False
-
-
-def served_by(trace: str) -> str:
-    """The node that the x-trizone-trace header names; empty without one."""
-    for part in trace.replace(",", ";").split(";"):
-        name, _, value = part.strip().partition("=")
-        if name == "node":
-            return value.strip()
-    return ""
 
 
 def _short(error: Exception) -> str:

@@ -57,6 +57,8 @@ class RoutingState:
         self._outstanding: dict[str, dict[int, Pending]] = {}
         # When anything last came from them.
         self._heard_at_s: dict[str, float] = {}
+        # Connected, but silent while eventual reads waited: asked again when something comes from them.
+        self._shunned: set[str] = set()
         self._delayed: list[tuple[float, Pending]] = []
         self._waiting = 0
         self._scanned_at_s = 0.0
@@ -91,6 +93,7 @@ class RoutingState:
         """The node's stream is lost, with whatever was on it."""
         lost = self._outstanding.pop(node_id, {})
         self._heard_at_s.pop(node_id, None)
+        self._shunned.discard(node_id)
         for pending in lost.values():
             pending.node = ""
             if pending.sent and not pending.is_read:
@@ -103,6 +106,8 @@ class RoutingState:
     def node_heard(self, node_id: str, now_s: float) -> None:
         """Something came from the node: its process runs. Hot path."""
         self._heard_at_s[node_id] = now_s
+        if self._shunned:
+            self._shunned.discard(node_id)
 
     def leader_hint(self, node_id: str, partition: int, leader: str, term: int, now_s: float) -> None:
         """`node_id` says who leads `partition`. Older terms are ignored; "" means that it knows of none."""
@@ -208,14 +213,24 @@ class RoutingState:
         if route is None:
             route = self._route(operation.partition)
         if pending.is_eventual:
-            for node_id in route.reads:
-                if node_id in self._outstanding and node_id not in pending.tried:
-                    self._send(node_id, pending, now_s, first=first)
-                    return
+            node_id = self._replica_for(route, pending)
+            if node_id:
+                self._send(node_id, pending, now_s, first=first)
+                return
         elif route.leader in self._outstanding:
             self._send(route.leader, pending, now_s, first=first)
             return
         self._park(route, pending)
+
+    def _replica_for(self, route: Route, pending: Pending) -> str:
+        """The nearest live replica that was not asked yet, a silent one only when there is no other; "" for none."""
+        fallback = ""
+        for node_id in route.reads:
+            if node_id in self._outstanding and node_id not in pending.tried:
+                if node_id not in self._shunned:
+                    return node_id
+                fallback = fallback or node_id
+        return fallback
 
     def _send(self, node_id: str, pending: Pending, now_s: float, *, first: bool) -> None:
         outstanding = self._outstanding[node_id]
@@ -301,6 +316,7 @@ class RoutingState:
     def _move_late_reads(self, now_s: float) -> None:
         """Eventual reads that their replica has not answered for long go to the next one; a late answer is ignored.
 
+        A node that said nothing at all meanwhile gets no further ones while there are others: each would wait as long.
         A page goes on only when its node has become silent: one that still answers others is at work on it, and would
         not stop, so that every replica would end up with the same work. With no other replica left reads stay: the
         answer may still come before the deadline.
@@ -309,13 +325,18 @@ class RoutingState:
         latest_page_s = now_s - limits.EVENTUAL_PAGE_MS_MAX / 1000
         late = []
         for node_id, outstanding in self._outstanding.items():
-            is_silent = self._heard_at_s.get(node_id, 0.0) <= latest_page_s
+            heard_at_s = self._heard_at_s.get(node_id, 0.0)
             for pending in outstanding.values():
-                if pending.placed_at_s > latest_s:
+                if pending.placed_at_s > latest_s and node_id not in self._shunned:
                     break  # in the order in which they were given to the stream
                 if not pending.is_eventual:
                     continue
-                if pending.operation.kind == pb.GET_EVENTUAL or (is_silent and pending.placed_at_s <= latest_page_s):
+                if pending.operation.kind == pb.GET_EVENTUAL:
+                    late.append(pending)
+                    if heard_at_s <= pending.placed_at_s <= latest_s:
+                        # Silent, and not only slow: the reads after this one leave too, and new ones go elsewhere.
+                        self._shunned.add(node_id)
+                elif max(heard_at_s, pending.placed_at_s) <= latest_page_s:
                     late.append(pending)
         for pending in late:
             node_id = pending.node

@@ -9,7 +9,7 @@ import pytest
 from chaos import staleness, verdicts
 from chaos.clients.connection import Reply
 from chaos.clients.log import Told
-from chaos.clients.session import judge_reply, served_by
+from chaos.clients.session import judge_reply
 from chaos.workloads.bank import ACCOUNTS, OPENING_BALANCE, judge_bank
 from chaos.workloads.counters import judge_counter
 from chaos.workloads.sets import judge_set
@@ -105,8 +105,3 @@ def test_an_answer_means_what_the_router_promises(status: int, code: str, kind: 
     assert found is told
     assert label.startswith("unexpected") is (code == "ValidationException")
     assert condition_failed is (code == "ConditionalCheckFailedException")
-
-
-def test_the_trace_header_names_the_node() -> None:
-    assert served_by("") == ""
-    assert served_by("router=r1; node=n2; az=az-b") == "n2"

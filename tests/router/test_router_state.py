@@ -413,6 +413,40 @@ def test_an_eventual_read_leaves_a_node_that_is_silent_and_its_late_answer_is_ig
     assert harness.state.idle
 
 
+def test_eventual_reads_go_elsewhere_while_their_nearest_replica_is_silent() -> None:
+    harness = Harness()
+    first = harness.submit(pb.GET_EVENTUAL)
+    harness.write_frames()
+    harness.advance(limits.EVENTUAL_READ_MS_MAX / 2000)
+    second = harness.submit(pb.GET_EVENTUAL)
+    harness.advance(LATE_S - limits.EVENTUAL_READ_MS_MAX / 2000)
+    assert [len(harness.nodes_of(pending)) for pending in (first, second)] == [2, 2], "the second need not wait as long"
+    assert harness.nodes_of(harness.submit(pb.GET_EVENTUAL))[0] != "n2"
+    assert harness.nodes_of(harness.submit(pb.RANGE_EVENTUAL))[0] != "n2"
+    harness.state.node_heard("n2", harness.now_s)
+    assert harness.nodes_of(harness.submit(pb.GET_EVENTUAL)) == ["n2"]
+
+
+def test_a_slow_replica_that_still_answers_keeps_its_reads() -> None:
+    harness = Harness()
+    slow = harness.submit(pb.GET_EVENTUAL)
+    harness.write_frames()
+    harness.advance(limits.EVENTUAL_READ_MS_MAX / 2000)
+    harness.state.node_heard("n2", harness.now_s)
+    harness.advance(LATE_S - limits.EVENTUAL_READ_MS_MAX / 2000)
+    assert len(harness.nodes_of(slow)) == 2
+    assert harness.nodes_of(harness.submit(pb.GET_EVENTUAL)) == ["n2"]
+
+
+def test_a_silent_replica_is_asked_when_there_is_no_other() -> None:
+    harness = Harness(up=("n1", "n2"))
+    harness.submit(pb.GET_EVENTUAL)
+    harness.write_frames()
+    harness.advance(LATE_S)
+    harness.state.node_down("n1", harness.now_s)
+    assert harness.nodes_of(harness.submit(pb.GET_EVENTUAL)) == ["n2"]
+
+
 def test_an_eventual_page_is_given_longer_than_a_single_item() -> None:
     harness = Harness()
     page, item = harness.submit(pb.RANGE_EVENTUAL), harness.submit(pb.GET_EVENTUAL)
