@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from chaos.result import Verdict
-from histories.linearizability import Verdict as Found
-from histories.linearizability import judge
+from histories.judgement import Verdict as Found
+from histories.linearizability import examine
 from histories.records import Action, Call
 
 SHOWN_MAX = 5
@@ -25,10 +25,10 @@ def linearizable(calls: Sequence[Call]) -> Verdict:
             by_key[call.key].append(call)
     violated, undecided = [], []
     for key, own in sorted(by_key.items()):
-        found = judge(own)
-        if found is Found.VIOLATED:
-            violated.append(key)
-        elif found is Found.UNDECIDED:
+        found = examine(own)
+        if found.verdict is Found.VIOLATED:
+            violated.append(f"{key} is not linearizable: {found.text()}")
+        elif found.verdict is Found.UNDECIDED:
             undecided.append(key)
     checked = sum(len(own) for own in by_key.values())
     detail = f"{checked} calls on {len(by_key)} keys"
@@ -39,7 +39,7 @@ def linearizable(calls: Sequence[Call]) -> Verdict:
         held=not violated and not undecided,
         decided=not undecided,
         detail=detail,
-        violations=tuple(f"{key} is not linearizable" for key in violated[:SHOWN_MAX]),
+        violations=tuple(violated[:SHOWN_MAX]),
     )
 
 
