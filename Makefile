@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: up down status test test-unit check format stubs sim bench setup clean
+.PHONY: up down status test test-unit test-compose check format stubs sim bench setup clean
 
 setup: $(STAMP)
 
@@ -35,6 +35,10 @@ test: $(STAMP)
 
 test-unit: $(STAMP)
 	$(BIN)/python -m pytest -m unit $(ARGS)
+
+# Real containers, apart from `make test`: it needs a docker engine, or root and Debian's docker.io to start one.
+test-compose: $(STAMP)
+	$(BIN)/python -m deploy.prove
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

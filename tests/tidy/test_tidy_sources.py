@@ -21,7 +21,7 @@ pytestmark = pytest.mark.unit
 ROOT = Path(__file__).parents[2]
 # Top-level packages of the server, of its tools and of its tests' harness.
 PRODUCT = ("dynamo", "histories", "node", "replication", "router", "runtime", "tools", "topology", "wire")
-PACKAGES = (*PRODUCT, "client", "services", "simulation", "chaos", "harness")
+PACKAGES = (*PRODUCT, "client", "services", "simulation", "chaos", "deploy", "harness")
 MODULE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 70
 
