@@ -30,6 +30,7 @@ from chaos.runner import Run
 from chaos.saved import Saved
 from chaos.scenario import Scenario, ScenarioError
 from chaos.targets.base import Target
+from chaos.targets.compose import ComposeTarget
 from chaos.targets.local import LocalTarget
 from tools.errors import EXIT_FAILED, EXIT_USAGE, CommandError
 from tools.invocation import TRIZONE
@@ -46,6 +47,7 @@ app = typer.Typer(
     help="Break a cluster of its own on purpose, and judge what clients saw.",
 )
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+err = Console(highlight=False, stderr=True)
 
 
 @app.callback()
@@ -98,6 +100,9 @@ def run(
     make = _targets().get(against)
     if make is None:
         raise CommandError(f"--against {against}: known are {', '.join(_targets())}", exit_code=EXIT_USAGE)
+    if scenario.needs_containers and against == LocalTarget.kind:
+        hint = f"{TRIZONE} chaos run {what} --against {ComposeTarget.kind}"
+        raise CommandError("this scenario disconnects networks: it needs containers", hint=hint, exit_code=EXIT_USAGE)
     moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     folder = report or REPORTS / f"{scenario.name}-{chosen}-{moment}"
     command = f"{TRIZONE} chaos run {what} --seed {chosen}" + (f" --against {against}" if against != "local" else "")
@@ -184,7 +189,15 @@ def _scenario(what: str) -> Scenario:
 
 def _targets() -> dict[str, Callable[[Path, Scenario], Target]]:
     """What --against may name."""
-    return {"local": lambda folder, scenario: LocalTarget(folder, settings=settings_of(scenario))}
+    return {
+        LocalTarget.kind: lambda folder, scenario: LocalTarget(folder, settings=settings_of(scenario)),
+        ComposeTarget.kind: lambda folder, scenario: ComposeTarget(folder, settings=settings_of(scenario), say=_say),
+    }
+
+
+def _say(text: str) -> None:
+    # Not to standard output: that may be JSON.
+    err.print(escape(text), soft_wrap=True)
 
 
 def settings_of(scenario: Scenario) -> dict[str, object]:

@@ -133,6 +133,11 @@ class Scenario(_Section):
         """Does it use the nodes' fault-injection service?"""
         return any(fault.uses_injection for fault in self.faults)
 
+    @property
+    def needs_containers(self) -> bool:
+        """Can it be run against containers only?"""
+        return any(fault.needs_containers for fault in self.faults)
+
 
 class ScenarioError(ValueError):
     """A scenario that is refused: one problem a line, each with file and line."""

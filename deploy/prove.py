@@ -27,7 +27,7 @@ EXIT_CANNOT = 3
 PROJECT_PREFIX = "trizone-"
 # tests/compose is collected only where this is set: it needs an engine.
 SWITCH = "TRIZONE_COMPOSE_TESTS"
-SCENARIOS = ("container-kill", "container-az-cut", "container-pause")
+SCENARIOS = ("kill-leader", "disconnect-az", "pause-leader")
 
 
 class CannotRun(Exception):

@@ -90,6 +90,8 @@ class Fault(BaseModel):
     needs_length: ClassVar[bool] = True
     # Uses the fault-injection service of the nodes.
     needs_injection: ClassVar[bool] = False
+    # Only a target whose networks can be disconnected has it.
+    needs_containers: ClassVar[bool] = False
 
     at: SpanField = Field(description="Seconds after the load began.")
     for_: SpanField | None = Field(default=None, alias="for", description="Seconds until it is healed.")

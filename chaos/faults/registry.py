@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from chaos.faults import damage, machine, mix, network, processes
+from chaos.faults import containers, damage, machine, mix, network, processes
 from chaos.faults.base import Fault
 
 CLASSES: tuple[type[Fault], ...] = (
@@ -28,6 +28,7 @@ CLASSES: tuple[type[Fault], ...] = (
     machine.Stall,
     damage.Damage,
     mix.Mix,
+    containers.Disconnect,
 )
 
 

@@ -105,6 +105,14 @@ class Target(Protocol):
     def resume(self, name: str) -> None:
         """SIGCONT."""
 
+    # --- what can be done to networks
+
+    def cut_az(self, az: str) -> None:
+        """Disconnect everything in an AZ from the other AZs; inside it all goes on. Raises NotSupported."""
+
+    def join_az(self, az: str) -> None:
+        """Connect it again; what is connected already stays so. Raises NotSupported."""
+
     # --- what lies on disk
 
     def pid(self, name: str) -> int:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from chaos.targets.base import Ended, Member, TargetError
+from chaos.targets.base import Ended, Member, NotSupported, TargetError
 from harness.cluster import LocalCluster, processes_below
 from harness.settings import HOST
 from harness.waiting import NeverHappened
@@ -159,6 +159,15 @@ class LocalTarget:
 
     def _remember(self, name: str) -> None:
         self._records[name] = self._cluster.record(name)
+
+    # --- networks ---------------------------------------------------------------------------------------------------
+
+    def cut_az(self, az: str) -> None:
+        """Not possible: all processes share this machine's network."""
+        raise NotSupported(f"the networks of {az} cannot be disconnected: local processes have none of their own")
+
+    def join_az(self, az: str) -> None:
+        """There is nothing to connect: it can never have been cut."""
 
     # --- what lies on disk ------------------------------------------------------------------------------------------
 
