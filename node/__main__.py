@@ -66,6 +66,8 @@ class Start:
     folder: Path
     # Empty: fault injection is off.
     fault_token: str
+    # The node lost its disk: it starts with an empty folder and is rebuilt from its peers.
+    rebuild: bool = False
 
 
 _Sync = tuple[Callable[[], None], Callable[[BaseException | None], None]]
@@ -109,6 +111,9 @@ def read_start(arguments: list[str]) -> Start:
     parser = argparse.ArgumentParser(prog="python -m node", description="A Trizone storage node.")
     parser.add_argument("--config", required=True, type=Path, help="the resolved cluster.yaml")
     parser.add_argument("--id", required=True, help="the id of the node to be")
+    parser.add_argument(
+        "--rebuild", action="store_true", help="the node lost its data: rebuild it from its peers, in an empty folder"
+    )
     options = parser.parse_args(arguments)
     try:
         settings = load_settings(options.config.read_text(), str(options.config))
@@ -120,7 +125,7 @@ def read_start(arguments: list[str]) -> Start:
     except KeyError as error:
         parser.exit(EXIT_USAGE, f"{options.config}: {error.args[0]}\n")
     folder = options.config.parent / node.data_folder
-    return Start(settings, node, cluster_id, folder, fault_token)
+    return Start(settings, node, cluster_id, folder, fault_token, options.rebuild)
 
 
 def replication_settings(settings: ClusterSettings) -> ReplicationSettings:
@@ -164,7 +169,13 @@ class Node:
             clock, host_store = self.faults.clock, self.faults.store
         catalog = bootstrap_catalog(settings, start.cluster_id)
         partitions = {partition.id: tuple(partition.replicas) for partition in catalog.partitions}
-        claim(store, node_id=node.id, cluster_id=start.cluster_id, partitions=partitions)
+        claim(
+            store,
+            node_id=node.id,
+            cluster_id=start.cluster_id,
+            partitions=partitions,
+            rebuild_nonce=random.SystemRandom().getrandbits(64) if start.rebuild else None,
+        )
         registry = CollectorRegistry()
         self.metrics = NodeMetrics(registry)
         self.registry = registry

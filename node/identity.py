@@ -9,6 +9,7 @@ from __future__ import annotations
 import orjson
 
 from replication.ports import Family, Store
+from replication.rebuild import mark_rebuilding, read_mark
 
 _KEY = b"identity"
 # How items lie: 2 is records (docs/decisions/0010). A folder from before has no number.
@@ -19,15 +20,26 @@ class WrongData(Exception):
     """The folder belongs to another node or cluster, or the settings place its replicas elsewhere."""
 
 
-def claim(store: Store, *, node_id: str, cluster_id: str, partitions: dict[int, tuple[str, ...]]) -> None:
+def claim(
+    store: Store,
+    *,
+    node_id: str,
+    cluster_id: str,
+    partitions: dict[int, tuple[str, ...]],
+    rebuild_nonce: int | None = None,
+) -> None:
     """Mark an empty store as this node's, or check that it is. `partitions`: the members of each group.
 
-    Raises WrongData with what differs and what to do.
+    With `rebuild_nonce` (64 random bits) the node lost what it had: the empty store is marked so that none of its
+    replicas votes before it is rebuilt, in the same write as the claim. A store that is marked already is taken as it
+    is. Raises WrongData with what differs and what to do.
     """
     hosted = {str(group_id): list(members) for group_id, members in sorted(partitions.items()) if node_id in members}
     wanted = {"node": node_id, "cluster": cluster_id, "groups": hosted, "format": STORAGE_FORMAT}
     record = store.get(Family.META, _KEY)
     if record is None:
+        if rebuild_nonce is not None:
+            mark_rebuilding(store, sorted(int(group_id) for group_id in hosted), rebuild_nonce)
         store.put(Family.META, _KEY, orjson.dumps(wanted))
         store.write_batch()
         store.sync()
@@ -46,4 +58,9 @@ def claim(store: Store, *, node_id: str, cluster_id: str, partitions: dict[int, 
         raise WrongData(
             "the nodes or partitions in the settings differ from those this cluster was made with: "
             "put cluster.yaml back as it was, or start with an empty data folder"
+        )
+    if rebuild_nonce is not None and all(read_mark(store, int(group_id)) is None for group_id in hosted):
+        raise WrongData(
+            "this node's data is there and whole: it cannot be rebuilt over it; "
+            "start it without --rebuild, or move its data folder away first"
         )

@@ -57,6 +57,7 @@ class NodeMetrics:
         )
         self.term = Gauge("trizone_node_term", "Raft term", labels, registry=registry)
         self.is_leader = Gauge("trizone_node_is_leader", "1 on the leader", labels, registry=registry)
+        self.rebuilding = Gauge("trizone_node_rebuilding", "1 while rebuilt from its peers", labels, registry=registry)
         self.log_entries = Gauge("trizone_node_log_entries", "Entries kept in the log", labels, registry=registry)
         self.queue_depth = Gauge(
             "trizone_node_queue_depth", "Operations that wait for a commit or a turn", labels, registry=registry

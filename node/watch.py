@@ -29,6 +29,7 @@ def read_host(host: NodeHost, links: PeerLinks) -> None:
         metrics.commit_lag.labels(group_id).set(status.last_index - status.commit_index)
         metrics.term.labels(group_id).set(status.term)
         metrics.is_leader.labels(group_id).set(status.role == "leader")
+        metrics.rebuilding.labels(group_id).set(status.role == "rebuilding")
         metrics.log_entries.labels(group_id).set(status.last_index - status.first_index)
         metrics.queue_depth.labels(group_id).set(partition.in_flight)
         is_leader = status.role == "leader"

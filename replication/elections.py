@@ -4,7 +4,7 @@ Between the engine (replication.syncobj) and the log guards (replication.raft). 
 decides who may try and who is heard. Source: Raft dissertation (Ongaro 2014) sections 3.10, 4.2.3, 6.2 and 9.6.
 
 Law: a replica that hears a live leader neither votes nor adopts a candidate's term, so one cut link causes no
-election; and a vote leaves only after the sync that covers it.
+election; a vote leaves only after the sync that covers it; a replica that is being rebuilt has no part in any of it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from replication.group import ReplicationSettings
 from replication.journal import GroupJournal
 from replication.messages import Kind, Message
 from replication.ports import Host, StateMachine
+from replication.rebuild import Rebuild
 from replication.syncobj import CANDIDATE, FOLLOWER, EngineReplica, RaftInvariantBroken, ReplicaNode
 
 # After a link to the leader broke, the pre-vote starts within this time instead of a full election time-out.
@@ -51,6 +52,8 @@ class ElectingReplica(EngineReplica):
         self._votes: set[str] = set()
         self._forced_election = False
         self._lease_void = False
+        # What is missing after a lost disk; None: nothing, this replica is whole.
+        self.rebuild = Rebuild(journal.rebuild_nonce) if journal.rebuild_nonce is not None else None
         # False while the node drains: an invitation to lead would only be handed on again.
         self.accepts_leadership = True
         # Peers that refused an invitation since they connected.
@@ -124,6 +127,8 @@ class ElectingReplica(EngineReplica):
             return
         # Peers and clients must not be sent to a leader that is not heard any more.
         self.leader_node = None
+        if self.rebuild is not None:
+            return
         term = self.term + 1
         self._pre_votes = (term, set())
         for node in self._nodes.values():
@@ -161,6 +166,8 @@ class ElectingReplica(EngineReplica):
 
     # ------------------------------------------------------------------ votes
     def _on_vote_request(self, node: ReplicaNode, message: Message) -> None:
+        if self.rebuild is not None:
+            return  # it may have voted in this term before it lost its disk
         if not message.flag and message.term > self.term and self._is_loyal():
             return  # a live leader exists: neither answer nor adopt the term
         was_leader = self.is_leader
@@ -183,6 +190,8 @@ class ElectingReplica(EngineReplica):
             self.to_engine(node, {"type": "response_vote", "term": message.term})
 
     def _on_pre_vote_request(self, node: ReplicaNode, message: Message) -> None:
+        if self.rebuild is not None:
+            return
         if message.term <= self.term:
             self._send(node, Message(Kind.STALE_TERM, self.term), durable=True)
         elif not self._is_loyal() and (message.log_term, message.index) >= (
@@ -202,7 +211,7 @@ class ElectingReplica(EngineReplica):
     def _on_timeout_now(self, node: ReplicaNode, message: Message) -> None:
         if message.term != self.term or node != self.leader_node:
             return
-        if self.accepts_leadership:
+        if self.accepts_leadership and self.rebuild is None:
             self._campaign(forced=True)
         else:
             self._send(node, Message(Kind.TIMEOUT_NOW_REFUSED, self.term), durable=False)

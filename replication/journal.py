@@ -18,6 +18,7 @@ from pysyncobj.journal import Journal
 
 from replication.messages import LogEntry
 from replication.ports import Family, Host, Store
+from replication.rebuild import clear_mark, read_mark
 
 _LOG_KEY = struct.Struct(">IQ")
 _GROUP = struct.Struct(">I")
@@ -46,6 +47,8 @@ class GroupJournal(Journal):
         self._cut_from = _NO_CUT
         self.entries: list[LogEntry] = []
         self.payload_bytes = 0
+        # Set while this replica is being rebuilt after a lost disk (replication.rebuild).
+        self.rebuild_nonce = read_mark(store, group_id)
         self._load()
         self.durable_index = self.entries[-1][1]
 
@@ -110,6 +113,12 @@ class GroupJournal(Journal):
     def sync_ended(self, covered_index: int) -> None:
         """A sync ended that covers `covered_index` and what was before, but for what was cut meanwhile."""
         self.durable_index = max(self.durable_index, min(covered_index, self._cut_from - 1, self.entries[-1][1]))
+
+    def clear_rebuild_mark(self) -> None:
+        """The rebuild is over: with the batch being collected this replica is one like any other."""
+        self.rebuild_nonce = None
+        clear_mark(self._store, self._group_id)
+        self._host.journal_changed(self._group_id)
 
     # ------------------------------------------------------------------ the engine's interface
     def add(self, command: bytes, idx: int, term: int) -> None:

@@ -21,6 +21,7 @@ class Kind(enum.IntEnum):
 
     APPEND = 1  # entries after (index, log_term)
     HEARTBEAT = 2  # no position: the follower is behind the leader's log
+    # `flag` on both: of a replica that is being rebuilt, good for flow control and not to be counted for anything.
     APPEND_OK = 3  # durable and equal to the leader's log up to `index`
     APPEND_REJECTED = 4  # no entry (index, log_term) here; `sequence` is the hint where to go on
     STALE_TERM = 5  # the sender's term is newer
@@ -37,6 +38,11 @@ class Kind(enum.IntEnum):
     # Between leaders of two groups, beside Raft: addressed to the group that takes or sent it (node.indexing).
     FEED = 16  # `chunk`: a serialized IndexFeed
     FEED_DONE = 17  # of group `index`: `sequence` is applied; `flag` false: not the leader, `chunk` names it if known
+    # A replica that lost its disk (replication.rebuild).
+    REBUILD_REQUEST = 18  # to the leader; `sequence`: the nonce of the life that asks
+    REBUILD_CHECK = 19  # from the leader to every other member; `sequence`: the round
+    REBUILD_CHECK_OK = 20  # the member follows this leader in this term
+    REBUILD_GRANTED = 21  # `sequence`: the nonce; whole when the log reaches `index` and `commit_index` is applied
 
 
 class Message:

@@ -6,6 +6,7 @@ is under way, and an answer to anything but that one changes nothing.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 
@@ -24,6 +25,8 @@ class Progress:
     __slots__ = (
         "_under_way",
         "acknowledged_index",
+        "answered_at",
+        "counts",
         "echoed_sent_at",
         "probe_outstanding",
         "probe_sent_at",
@@ -32,6 +35,9 @@ class Progress:
     )
 
     def __init__(self) -> None:
+        # False while the follower is being rebuilt: it may have forgotten what it acknowledged and whom it voted for.
+        self.counts = True
+        self.answered_at = -math.inf
         self.acknowledged_index = 0
         self.echoed_sent_at = 0.0
         self.probing = True
@@ -46,6 +52,13 @@ class Progress:
         self.under_way_bytes = 0
         self.probing = True
         self.probe_outstanding = False
+
+    def distrust(self) -> None:
+        """The follower lost its disk: nothing it said before is true any more, and what it says now does not count."""
+        self.counts = False
+        self.acknowledged_index = 0
+        self.echoed_sent_at = 0.0
+        self.probe()
 
     def sent(self, last_index: int, size_bytes: int) -> None:
         """An append that ends with `last_index` left."""

@@ -1,9 +1,9 @@
-"""One replica of one Raft group: the guards around the engine.
+"""One replica of one Raft group: what the node calls, and the leader's side.
 
-Created and driven by node.host on its event loop. The follower's side is in append_guard, flow control in progress,
-reads in read_barrier, snapshots in snapshot, the engine in syncobj. Added here to the engine: acknowledgements with
-terms, the follower guard, pre-vote, leader stickiness, check-quorum, read index, durable acknowledgement, leadership
-transfer, our own snapshots and log truncation.
+Created and driven by node.host on its event loop. The follower's side is in following, flow control in progress, reads
+in read_barrier, snapshots in snapshot, rebuilds in rebuild, the engine in syncobj. Added to the engine, here and there:
+acknowledgements with terms, the follower guard, pre-vote, leader stickiness, check-quorum, read index, durable
+acknowledgement, leadership transfer, our own snapshots, log truncation, rebuild after a lost disk.
 
 Law: what a replica says is durable before it is said, is stamped with its term, and is believed only in that term.
 """
@@ -13,10 +13,8 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from typing import Any
 
-from replication.append_guard import Action, judge_append
-from replication.elections import ElectingReplica
+from replication.following import FollowingReplica
 from replication.group import GroupStatus, ProposalCallback, ReadCallback, ReplicationSettings
 from replication.journal import GroupJournal
 from replication.messages import Kind, Message
@@ -24,8 +22,9 @@ from replication.outcomes import Outcome
 from replication.ports import Host, StateMachine
 from replication.progress import Progress, next_append
 from replication.read_barrier import ReadBarriers, lease_end
-from replication.snapshot import SnapshotReceiver, SnapshotSenders
-from replication.syncobj import CANDIDATE, FOLLOWER, LEADER, SUCCESS, RaftInvariantBroken, ReplicaNode
+from replication.rebuild import RebuildRequests
+from replication.snapshot import SnapshotSenders
+from replication.syncobj import CANDIDATE, FOLLOWER, LEADER, SUCCESS, ReplicaNode
 from replication.truncation import entries_to_drop, times_over
 from runtime.logs import get_logger
 
@@ -34,7 +33,7 @@ NEARLY_CAUGHT_UP_ENTRIES = 256
 log = get_logger()
 
 
-class RaftReplica(ElectingReplica):
+class RaftReplica(FollowingReplica):
     """One replica of one Raft group; driven by node.host."""
 
     def __init__(
@@ -51,9 +50,8 @@ class RaftReplica(ElectingReplica):
         settings: ReplicationSettings,
     ) -> None:
         self._progress: dict[str, Progress] = {}
-        self._sent_at_echo = 0.0
         self._barriers = ReadBarriers()
-        self._receiver = SnapshotReceiver(machine)
+        self._rebuilds = RebuildRequests()
         self._senders = SnapshotSenders(machine, settings)
         super().__init__(
             group_id=group_id,
@@ -76,7 +74,7 @@ class RaftReplica(ElectingReplica):
             {peer: progress.acknowledged_index for peer, progress in self._progress.items()} if self.is_leader else {}
         )
         return GroupStatus(
-            role="installing" if self._receiver.is_active else _ROLE_NAMES[self.role],
+            role=self._role_name(),
             leader=self.leader_id,
             term=self.term,
             commit_index=self.commit_index,
@@ -85,6 +83,11 @@ class RaftReplica(ElectingReplica):
             first_index=self.journal.first_index,
             match_index=match,
         )
+
+    def _role_name(self) -> str:
+        if self.rebuild is not None:
+            return "rebuilding"
+        return "installing" if self._receiver.is_active else _ROLE_NAMES[self.role]
 
     def next_event_at(self) -> float:
         """When time alone makes this group want a tick."""
@@ -115,7 +118,7 @@ class RaftReplica(ElectingReplica):
     def is_nearly_caught_up(self, peer: str) -> bool:
         """On the leader: whether `peer` misses so little that a hand-over would pause writes only for a moment."""
         progress = self._progress.get(peer)
-        if progress is None or not self.is_leader or progress.probing:
+        if progress is None or not self.is_leader or progress.probing or not progress.counts:
             return False
         return self.journal.last_index - progress.acknowledged_index <= NEARLY_CAUGHT_UP_ENTRIES
 
@@ -128,7 +131,8 @@ class RaftReplica(ElectingReplica):
         """Advance: commit, apply, elections, heartbeats. Cheap enough to call once a loop turn."""
         now = self.enter()
         if self.role != LEADER:
-            if 0 <= self.election_deadline < now and self.connected_nodes:
+            # One that is being rebuilt only lets the time go by; alone in its group, the engine would elect it.
+            if 0 <= self.election_deadline < now and (self.connected_nodes or self.rebuild is not None):
                 self._start_pre_vote(now)
         elif not self._heard_from_quorum(self._settings.election_timeout_max_s):
             self.step_down(self.term)
@@ -136,6 +140,8 @@ class RaftReplica(ElectingReplica):
         self.run_engine()
         if was_leader and not self.is_leader:
             self.step_down(self.term)
+        if self.rebuild is not None:
+            self._finish_rebuild()
         self.report_change()
 
     def ship(self) -> None:
@@ -193,71 +199,6 @@ class RaftReplica(ElectingReplica):
         self.enter()
         _HANDLERS[message.kind](self, node, message)
 
-    def _on_append(self, node: ReplicaNode, message: Message) -> None:
-        term = message.term
-        if term < self.term:
-            self._send(node, Message(Kind.STALE_TERM, self.term, sent_at=message.sent_at), durable=True)
-            return
-        if self.is_leader and term == self.term:
-            raise RaftInvariantBroken(f"group {self.group_id}: {node.id} also leads term {term}")
-        was_leader = self.is_leader
-        if term == self.term and not message.entries:
-            # Alive, but no statement about the log: the answer proper may wait for a sync, and a slow disk must not
-            # depose the leader. With a new term there is something to make durable first.
-            self._send(node, Message(Kind.APPEND_REJECTED, term, sent_at=message.sent_at), durable=False)
-        self._follow(message)
-        if message.kind is Kind.HEARTBEAT:
-            self._refresh_leader(node, term, commit_index=0)
-            self._send(node, Message(Kind.APPEND_REJECTED, term, sent_at=message.sent_at), durable=True)
-        else:
-            self._take_append(node, message)
-        if was_leader:
-            self.leadership_lost()
-
-    def _take_append(self, node: ReplicaNode, message: Message) -> None:
-        term = message.term
-        verdict = judge_append(
-            self.journal.entries, self.commit_index, message.index, message.log_term, message.entries
-        )
-        if verdict.action is Action.APPEND:
-            if self._receiver.is_active:
-                # The log reaches again: what was staged is of no use any more.
-                self._receiver.abort()
-            self.to_engine(
-                node,
-                {
-                    "type": "append_entries",
-                    "term": term,
-                    "commit_index": message.commit_index,
-                    "entries": verdict.entries,
-                    "prevLogIdx": verdict.at_index,
-                    "prevLogTerm": verdict.log_term,
-                },
-            )
-        elif verdict.action is Action.MATCHED:
-            self._refresh_leader(node, term, min(message.commit_index, verdict.at_index))
-            answer = Message(Kind.APPEND_OK, term, index=verdict.at_index, sent_at=message.sent_at)
-            self._send(node, answer, durable=True)
-        elif verdict.action is Action.REJECT:
-            self._refresh_leader(node, term, commit_index=0)
-            answer = Message(
-                Kind.APPEND_REJECTED, term, index=verdict.at_index, sequence=verdict.hint, sent_at=message.sent_at
-            )
-            self._send(node, answer, durable=True)
-        else:
-            raise RaftInvariantBroken(
-                f"group {self.group_id}: leader {node.id} contradicts committed entry {verdict.at_index}"
-            )
-
-    def _follow(self, message: Message) -> None:
-        self._leader_contact = self._monotonic()
-        self._pre_votes = None
-        self._sent_at_echo = message.sent_at
-
-    def _refresh_leader(self, node: ReplicaNode, term: int, commit_index: int) -> None:
-        # To the engine, an append with neither entries nor position only refreshes leader, term, deadline and commit.
-        self.to_engine(node, {"type": "append_entries", "term": term, "commit_index": commit_index, "serialized": None})
-
     def _on_acknowledgement(self, node: ReplicaNode, message: Message) -> None:
         if message.term > self.term:
             self.step_down(message.term)
@@ -266,11 +207,16 @@ class RaftReplica(ElectingReplica):
         if not self.is_leader or message.term != self.term or message.kind is Kind.STALE_TERM:
             return
         progress = self._progress[node.id]
-        now = self._monotonic()
-        self.last_response[node] = now
-        progress.heard(message.sent_at)
+        progress.answered_at = now = self._monotonic()
+        if message.flag:
+            self._distrust(node, progress)
+        else:
+            self.last_response[node] = now
+            progress.heard(message.sent_at)
         next_index = self.next_index
         if message.kind is Kind.APPEND_OK:
+            if not (message.flag or progress.counts):
+                self._trust_again(node, progress)
             next_index[node] = progress.accepted(message.index, next_index[node])
             self._senders.drop(node.id)
             self._deliver_acknowledgement(node, progress)
@@ -288,17 +234,11 @@ class RaftReplica(ElectingReplica):
     def _deliver_acknowledgement(self, node: ReplicaNode, progress: Progress) -> None:
         """Show the engine a follower's copy only as far as this leader's own copy is durable."""
         index = min(progress.acknowledged_index, self.journal.durable_index)
-        if index > self.match_index[node]:
+        if index > self.match_index[node] and progress.counts:
             next_index = self.next_index[node]
             self.to_engine(node, {"type": "next_node_idx", "next_node_idx": index + 1, "reset": False, "success": True})
             # The engine moves its next index back to the acknowledged one: entries under way would be sent again.
             self.next_index[node] = max(next_index, index + 1)
-
-    def _on_read_barrier(self, node: ReplicaNode, message: Message) -> None:
-        following = self.role == FOLLOWER and self.leader_node == node
-        if message.term == self.term and following:
-            answer = Message(Kind.READ_BARRIER_OK, message.term, sequence=message.sequence)
-            self._send(node, answer, durable=False)
 
     def _on_read_barrier_ok(self, node: ReplicaNode, message: Message) -> None:
         if self.is_leader and message.term == self.term:
@@ -307,35 +247,12 @@ class RaftReplica(ElectingReplica):
                 callback(commit_index)
 
     # ------------------------------------------------------------------ snapshots
-    def _on_snapshot_chunk(self, node: ReplicaNode, message: Message) -> None:
-        if message.term < self.term:
-            self._send(node, Message(Kind.STALE_TERM, self.term), durable=True)
-            return
-        was_leader = self.is_leader
-        if was_leader and message.term == self.term:
-            raise RaftInvariantBroken(f"group {self.group_id}: {node.id} also leads term {message.term}")
-        self._follow(message)
-        self._refresh_leader(node, message.term, commit_index=0)
-        if was_leader:
-            self.leadership_lost()
-        if message.index <= self.commit_index:
-            self._receiver.abort()
-            answer = Message(Kind.APPEND_OK, message.term, index=self.commit_index)
-            self._send(node, answer, durable=True)
-            return
-        answer, installer = self._receiver.take(node.id, message)
-        self._send(node, answer, durable=False)
-        if installer is not None:
-            installer.commit(message.index)
-            self.journal.reset(message.index, message.log_term)
-            self.commit_index = message.index
-            self.applied_index = message.index
-            self._send(node, Message(Kind.APPEND_OK, message.term, index=message.index), durable=True)
-
     def _on_snapshot_ack(self, node: ReplicaNode, message: Message) -> None:
         if self.is_leader and message.term == self.term:
-            now = self._monotonic()
-            self.last_response[node] = now
+            progress = self._progress[node.id]
+            progress.answered_at = now = self._monotonic()
+            if progress.counts:
+                self.last_response[node] = now
             if self._senders.acknowledged(node.id, message, now):
                 self._send_chunks(node.id)
 
@@ -346,6 +263,7 @@ class RaftReplica(ElectingReplica):
     def leadership_lost(self) -> None:
         """Nobody may wait on a leadership that is over: reads are refused, proposals are unknown."""
         self._senders.drop_all()
+        self._rebuilds.clear()
         for read_callback in self._barriers.fail_all():
             read_callback(None)
         waiting = self.waiting_proposals
@@ -354,21 +272,64 @@ class RaftReplica(ElectingReplica):
         for callback in callbacks:
             callback(None, -1)
 
-    # ------------------------------------------------------------------ what the engine calls
-    def engine_says(self, node: ReplicaNode, message: dict[str, Any]) -> None:
-        """Stamp and send one message of the engine."""
-        kind = message["type"]
-        if kind == "next_node_idx":
-            if not message["success"]:
-                raise RaftInvariantBroken(f"group {self.group_id}: the engine rejects what the guard passed: {message}")
-            answer = Message(Kind.APPEND_OK, self.term, index=message["next_node_idx"] - 1, sent_at=self._sent_at_echo)
-            self._send(node, answer, durable=True)
-        else:
-            super().engine_says(node, message)
+    # ------------------------------------------------------------------ rebuilding a follower
+    def _distrust(self, node: ReplicaNode, progress: Progress) -> None:
+        """The follower says that it lost its disk: what it acknowledged, promised and confirmed is void."""
+        if progress.counts:
+            progress.distrust()
+            self._senders.drop(node.id)
+            self.match_index[node] = 0
+            self.last_response[node] = -math.inf
 
+    def _trust_again(self, node: ReplicaNode, progress: Progress) -> None:
+        progress.counts = True
+        self._rebuilds.drop(node.id)
+        self._refused_by.discard(node.id)
+        log.info("replica_counts_again", partition=self.group_id, replica=node.id)
+
+    def _on_rebuild_request(self, node: ReplicaNode, message: Message) -> None:
+        """Confirm this leadership with every other member, from now on, and then say what ends the rebuild."""
+        if not self.is_ready_leader or message.term != self.term:
+            return
+        self._distrust(node, self._progress[node.id])
+        now = self._monotonic()
+        round_number = self._rebuilds.asked(node.id, message.sequence, now)
+        missing = self._rebuilds.missing(node.id, self._nodes)
+        for peer in missing:
+            self._send(self._nodes[peer], Message(Kind.REBUILD_CHECK, self.term, sequence=round_number), durable=False)
+        if not missing:
+            self._grant_rebuild(node.id)
+            return
+        waited_s = self._rebuilds.report_due(node.id, now)
+        if waited_s is not None:
+            log.warning(
+                "replica_rebuild_waits",
+                partition=self.group_id,
+                replica=node.id,
+                unconfirmed_by=missing,
+                seconds=round(waited_s, 1),
+            )
+
+    def _on_rebuild_check_ok(self, node: ReplicaNode, message: Message) -> None:
+        if not self.is_ready_leader or message.term != self.term:
+            return
+        self._rebuilds.confirmed(node.id, message.sequence)
+        for peer in self._rebuilds.waiting():
+            if not self._rebuilds.missing(peer, self._nodes):
+                self._grant_rebuild(peer)
+
+    def _grant_rebuild(self, peer: str) -> None:
+        nonce, grant = self._rebuilds.grant(peer, self.term, self.journal.last_index, self.commit_index)
+        answer = Message(
+            Kind.REBUILD_GRANTED, grant.term, index=grant.index, commit_index=grant.commit_index, sequence=nonce
+        )
+        self._send(self._nodes[peer], answer, durable=False)
+
+    # ------------------------------------------------------------------ what the engine calls
     def leadership_begins(self) -> None:
         """Every follower is probed first."""
         self._progress = {peer: Progress() for peer in self._nodes}
+        self._rebuilds.clear()
         self._lease_void = False
 
     def send_heartbeats(self) -> None:
@@ -395,7 +356,7 @@ class RaftReplica(ElectingReplica):
             now = self._monotonic()
             for peer, progress in self._progress.items():
                 snapshot_index = self._senders.index_of(peer)
-                heard_s = now - self.last_response.get(self._nodes[peer], -math.inf)
+                heard_s = now - max(progress.answered_at, self.last_response.get(self._nodes[peer], -math.inf))
                 if snapshot_index is not None:
                     present.append(snapshot_index)
                 elif heard_s < self._settings.election_timeout_max_s:
@@ -497,4 +458,8 @@ _HANDLERS: dict[Kind, Callable[[RaftReplica, ReplicaNode, Message], None]] = {
     Kind.READ_BARRIER_OK: RaftReplica._on_read_barrier_ok,
     Kind.SNAPSHOT_CHUNK: RaftReplica._on_snapshot_chunk,
     Kind.SNAPSHOT_ACK: RaftReplica._on_snapshot_ack,
+    Kind.REBUILD_REQUEST: RaftReplica._on_rebuild_request,
+    Kind.REBUILD_CHECK: RaftReplica._on_rebuild_check,
+    Kind.REBUILD_CHECK_OK: RaftReplica._on_rebuild_check_ok,
+    Kind.REBUILD_GRANTED: RaftReplica._on_rebuild_granted,
 }

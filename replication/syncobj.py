@@ -262,6 +262,10 @@ class EngineReplica(engine.SyncObj):
         """Move to a later term without a vote."""
         self._SyncObj__setCurrentTerm(term, None)
 
+    def adopt_vote(self, term: int, voted_for: str) -> None:
+        """Remember a vote of this term that was cast in a life that is forgotten."""
+        self._SyncObj__setCurrentTerm(term, voted_for)
+
     def become_follower(self) -> None:
         """Give up leadership or candidacy."""
         self._SyncObj__setState(FOLLOWER)

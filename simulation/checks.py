@@ -59,6 +59,12 @@ class Checks:
                 f"group {group_id}: {voter} voted for {first} and for {candidate} in term {term}"
             )
 
+    def disk_lost(self, node_id: str) -> None:
+        """A candidacy ends with the life of its candidate: nobody can count the vote it gave itself any more."""
+        for key, candidate in list(self._votes.items()):
+            if candidate == node_id == key[2] and self._leaders.get(key[:2]) != node_id:
+                del self._votes[key]
+
     # ------------------------------------------------------------------ turns
     def process_starts(self, node_id: str) -> None:
         """Look at the whole log of a new process again."""

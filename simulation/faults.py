@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from simulation.knobs import GROUPS, NODES, Fault, Knobs
+from simulation.lost_disk import LostDisks
 from simulation.network import Network
 from simulation.process import Machine
 from simulation.world import World
@@ -30,6 +31,7 @@ class Faults:
         self._knobs = knobs
         self._randomness = world.random_stream("faults")
         self._is_stopped = False
+        self._lost_disks = LostDisks(world, machines, network, self._randomness)
         self._actions: dict[Fault, Callable[[], None]] = {
             Fault.KILL: lambda: self._victim().crash(power_loss=False),
             Fault.POWER_LOSS: lambda: self._victim().crash(power_loss=True),
@@ -49,6 +51,7 @@ class Faults:
             Fault.CLOCK_RATE: self._change_rates,
             Fault.RESTART_ALL: self._restart_all,
             Fault.ROLLING_RESTART: lambda: self._restart_next(self._randomness.sample(NODES, len(NODES))),
+            Fault.LOST_DISK: self._lose_disk,
         }
 
     def begin(self) -> None:
@@ -67,6 +70,7 @@ class Faults:
     def stop(self) -> None:
         """No more faults; what is broken is mended: streams first, then processes."""
         self._is_stopped = True
+        self._lost_disks.stop()
         self._world.tell("faults end")
         self._network.heal_all()
         for machine in self._machines.values():
@@ -170,6 +174,12 @@ class Faults:
         if machine.process is not None:
             machine.process.post(machine.process.drain_and_stop)
         self._world.at(self._randomness.uniform(*ROLLING_INTERVAL_S), lambda: self._restart_next(nodes[1:]))
+
+    def _lose_disk(self) -> None:
+        if self._randomness.random() < 0.5:
+            self._lost_disks.lose(self._victim())
+        else:
+            self._lost_disks.lose_voter()
 
     def _transfer(self) -> None:
         machine = self._victim()

@@ -39,6 +39,7 @@ class Fault(enum.Enum):
     CLOCK_RATE = "clock_rate"  # monotonic clocks go on at other speeds
     RESTART_ALL = "restart_all"  # every process dies at once, machines keep what was written
     ROLLING_RESTART = "rolling_restart"  # one node after the other hands its leaderships over, stops and starts
+    LOST_DISK = "lost_disk"  # the machine comes back empty, to be rebuilt
 
 
 # Kinds that together reach what each defect needs; a seed takes one of these, or some kinds at random.
@@ -47,7 +48,8 @@ _DURABILITY = (Fault.POWER_LOSS, Fault.BLACKOUT, Fault.SLOW_SYNC, Fault.ISOLATE)
 _CATCHING_UP = (Fault.KILL, Fault.PAUSE, Fault.RESET, Fault.POWER_LOSS)
 _CLOCKS = (Fault.CLOCK_JUMP, Fault.CLOCK_RATE, Fault.KILL, Fault.TRANSFER)
 _OPERATING = (Fault.ROLLING_RESTART, Fault.RESTART_ALL, Fault.FULL_DISK, Fault.LOSSY_LINK)
-_MIXES = (_LEADERSHIP, _DURABILITY, _CATCHING_UP, _CLOCKS, _OPERATING)
+_REBUILDING = (Fault.LOST_DISK, Fault.CUT, Fault.POWER_LOSS, Fault.TRANSFER)
+_MIXES = (_LEADERSHIP, _DURABILITY, _CATCHING_UP, _CLOCKS, _OPERATING, _REBUILDING)
 
 
 class Indexing(enum.Enum):

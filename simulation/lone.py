@@ -76,9 +76,9 @@ class Lone:
     `sent` collects every message, durable ones too: when they leave is node.durability's matter.
     """
 
-    def __init__(self, peers: int = 2) -> None:
+    def __init__(self, peers: int = 2, store: MemoryStore | None = None) -> None:
         self.clock = ManualClock()
-        self.store = MemoryStore()
+        self.store = store or MemoryStore()
         self.machine = ListMachine()
         self.sent: list[tuple[str, Message, bool]] = []
         self.peers = [f"n{number}" for number in range(2, peers + 2)]

@@ -283,6 +283,13 @@ class Network:
         """Let each message of one direction be lost at first with this probability, for a while."""
         self._lossy[source, target] = (self._world.now + seconds, probability)
 
+    def heal(self, source: str, target: str) -> None:
+        """End every cut of one direction."""
+        pair = (source, target)
+        if self._cuts.get(pair, 0):
+            self._cuts[pair] = 1
+            self._heal(pair)
+
     def heal_all(self) -> None:
         """End every cut, slowness and loss."""
         self._slow.clear()

@@ -21,6 +21,7 @@ from node.sessions import RouterSession
 from node.storage import keyspace
 from node.storage.errors import StoreError
 from node.storage.memory import MemoryStore, StateSums
+from replication import rebuild
 from replication.messages import Message
 from simulation.checks import Checks
 from simulation.clock import DriftingClock
@@ -148,6 +149,10 @@ class Process(Life):
         self.later(seconds, finished)
 
 
+def _empty_store() -> MemoryStore:
+    return MemoryStore(StateSums(STATE_FAMILIES, keyspace.PREFIX_BYTES))
+
+
 class Machine:
     """A node's disk and clock, and whether its process runs."""
 
@@ -166,12 +171,13 @@ class Machine:
         self.network = network
         self.checks = checks
         self.knobs = knobs
-        self.store = MemoryStore(StateSums(STATE_FAMILIES, keyspace.PREFIX_BYTES))
+        self.store = _empty_store()
         self.metrics = NodeMetrics(CollectorRegistry())
         self.process: Process | None = None
         self.next_sync_fails = False
         self.slow_syncs_until = 0.0
         self.crashes = 0
+        self.lost_disks = 0
         # Called with the new process: clients connect.
         self.on_start: list[Callable[[Process], None]] = []
         self.on_crash: list[Callable[[Process], None]] = []
@@ -217,6 +223,23 @@ class Machine:
             else restart_after_s
         )
         self.world.at(seconds, self.start)
+
+    def lose_disk(self, restart_after_s: float | None = None) -> None:
+        """End the process and take everything that was written; it starts again from an empty disk, marked."""
+        self.crash(power_loss=True, restart_after_s=restart_after_s)
+        self.world.tell(f"{self.node_id} loses its disk")
+        self.lost_disks += 1
+        self.checks.disk_lost(self.node_id)
+        self.store = _empty_store()
+        rebuild.mark_rebuilding(self.store, self.groups, self._randomness.getrandbits(64))
+        self.store.write_batch()
+        self.store.sync()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no replica here is being rebuilt, nor would be after a power loss now."""
+        durable = self.store.crash()
+        return all(rebuild.read_mark(durable, group_id) is None for group_id in self.groups)
 
     def sync_seconds(self, randomness: random.Random) -> float:
         """How long the sync that starts now takes."""

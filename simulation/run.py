@@ -109,6 +109,8 @@ class Run:
             hosts.append(machine.process.host)
         for group_id in GROUPS:
             replicas = [host.group(group_id) for host in hosts]
+            if any(replica.rebuild is not None for replica in replicas):
+                return f"a replica of group {group_id} is being rebuilt"
             if sum(replica.is_ready_leader for replica in replicas) != 1:
                 return f"group {group_id} has not one leader"
             marks = {

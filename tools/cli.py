@@ -18,9 +18,10 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from runtime.clock import SystemClock
 from tools.admin import Operator
 from tools.console import err, fall_silent, out, say, show
-from tools.errors import EXIT_FAILED, CommandError, InterruptedByUser, explain
+from tools.errors import EXIT_FAILED, EXIT_USAGE, CommandError, InterruptedByUser, explain
 from tools.fault_commands import fault
 from tools.folder import DEFAULT_FOLDER, ClusterFolder, read_settings
 from tools.invocation import TRIZONE
@@ -60,6 +61,10 @@ app.add_typer(fault, name="fault")
 
 DataOption = Annotated[Path, typer.Option("--data", help="The cluster's data folder.", show_default=True)]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A node or router, such as n1 or r1.")]
+RebuildOption = Annotated[
+    bool,
+    typer.Option("--rebuild", help="The node lost its data: set aside what is left and rebuild it from its peers."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -267,17 +272,38 @@ def health(name: NameArgument, data: DataOption = DEFAULT_FOLDER) -> None:
 
 
 @app.command()
-def start(name: NameArgument, data: DataOption = DEFAULT_FOLDER) -> None:
+def start(name: NameArgument, data: DataOption = DEFAULT_FOLDER, rebuild: RebuildOption = False) -> None:
     """Start one process of a cluster again and wait until it answers.
 
     Example: trizone start n1
     """
     folder = ClusterFolder(data)
+    settings = folder.settings()
     with StopRequests() as stops:
-        cluster = Supervisor(folder, folder.settings(), stops, say, die_with_parent=False)
+        cluster = Supervisor(folder, settings, stops, say, die_with_parent=False)
         title = cluster.title(name)
-        if not cluster.start_one(name):
+        options: tuple[str, ...] = ()
+        if rebuild:
+            _set_data_aside(cluster, folder, settings, name)
+            options = ("--rebuild",)
+        if not cluster.start_one(name, *options):
             say(f"{title} runs already")
+        elif rebuild:
+            say(f"{title} is being rebuilt from its peers: `{TRIZONE} status{folder.option}` shows how far it is")
+
+
+def _set_data_aside(cluster: Supervisor, folder: ClusterFolder, settings: ClusterSettings, name: str) -> None:
+    title = cluster.title(name)
+    if name not in cluster.node_names:
+        raise CommandError(f"{title} has no data to be rebuilt", exit_code=EXIT_USAGE)
+    if name in cluster.running():
+        raise CommandError(
+            f"{title} runs: its data is in use",
+            hint=f"{TRIZONE} stop {name}{folder.option} first, if it is to be rebuilt",
+        )
+    aside = folder.set_data_aside(settings.node(name).data_folder, SystemClock().wall_ms())
+    if aside is not None:
+        say(f"{title}: what was left of its data is now {aside}")
 
 
 @app.command()

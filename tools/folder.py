@@ -17,6 +17,7 @@ import secrets
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import yaml
@@ -168,6 +169,19 @@ class ClusterFolder:
                 f"there is no fault token in {self.path}: {error.strerror if isinstance(error, OSError) else error}",
                 hint=f"start the cluster with `{TRIZONE} up --fault-injection{self.option}`, which makes one",
             ) from error
+
+    def set_data_aside(self, data_folder: str, wall_ms: int) -> Path | None:
+        """Rename a node's data so that it can start with an empty folder; the new name, or None when it had no data.
+
+        What is left of the old data is evidence, and never deleted by a command.
+        """
+        data = self.path / data_folder
+        if not data.exists():
+            return None
+        moment = datetime.fromtimestamp(wall_ms / 1000, UTC).strftime("%Y%m%dT%H%M%S")
+        aside = data.with_name(f"{data.name}.lost-{moment}.{wall_ms % 1000:03d}Z")
+        data.rename(aside)
+        return aside
 
     @contextmanager
     def lock(self) -> Iterator[None]:

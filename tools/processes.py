@@ -109,10 +109,10 @@ class ProcessTable:
         return [record for name in names if (record := self.find(name)) is not None]
 
 
-def module_command(module: str, settings_path: Path, name: str) -> list[str]:
-    """How a node or router process is started."""
+def module_command(module: str, settings_path: Path, name: str, *options: str) -> list[str]:
+    """How a node or router process is started, with `options` besides the usual ones."""
     # -P: the folder the user stands in must not shadow our packages.
-    return [sys.executable, "-P", "-m", module, "--config", str(settings_path), "--id", name]
+    return [sys.executable, "-P", "-m", module, "--config", str(settings_path), "--id", name, *options]
 
 
 def start(command: Sequence[str], log_path: Path, *, die_with_parent: bool) -> subprocess.Popen[bytes]:

@@ -24,7 +24,7 @@ class ReplicaRow:
     """One replica. Indexes are of the partition's log; None: its node did not answer."""
 
     node: str
-    role: str  # leader, follower, candidate, installing; down
+    role: str  # leader, follower, candidate, installing, rebuilding; down
     commit_index: int | None
     applied_index: int | None
     last_index: int | None

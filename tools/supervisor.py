@@ -86,11 +86,14 @@ class Supervisor:
                 self._stop_in_order(started)
             raise
 
-    def start_one(self, name: str, timeout_s: float = START_TIMEOUT_S) -> bool:
-        """Start the process called `name` and wait until it answers; False when it runs already."""
-        return self.start_some([name], timeout_s) > 0
+    def start_one(self, name: str, *options: str, timeout_s: float = START_TIMEOUT_S) -> bool:
+        """Start the process called `name` and wait until it answers; False when it runs already.
 
-    def start_some(self, names: Sequence[str], timeout_s: float = START_TIMEOUT_S) -> int:
+        `options` are for the process itself.
+        """
+        return self.start_some([name], timeout_s, *options) > 0
+
+    def start_some(self, names: Sequence[str], timeout_s: float = START_TIMEOUT_S, *options: str) -> int:
         """Start those of `names` that do not run, all at once, and wait until they answer; how many these were.
 
         Raises CommandError or InterruptedByUser; what this call started is stopped again in both cases.
@@ -100,7 +103,7 @@ class Supervisor:
         missing = [name for name in names if self._table.find(name) is None]
         deadline = self._clock.monotonic() + timeout_s
         try:
-            self._start_missing(missing, started)
+            self._start_missing(missing, started, *options)
             nodes = [node for node in self._settings.nodes if node.id in missing]
             if nodes:
                 with NodeProbe(nodes, cluster_id) as probe:
@@ -113,7 +116,7 @@ class Supervisor:
             raise
         return len(missing)
 
-    def _start_missing(self, names: Sequence[str], started: list[ProcessRecord]) -> None:
+    def _start_missing(self, names: Sequence[str], started: list[ProcessRecord], *options: str) -> None:
         for name in names:
             title = self.title(name)
             running = self._table.find(name)
@@ -122,7 +125,7 @@ class Supervisor:
                 continue
             module = "router" if name in self.router_names else "node"
             child = start(
-                module_command(module, self._folder.settings_path, name),
+                module_command(module, self._folder.settings_path, name, *options),
                 self._folder.log_path(name),
                 die_with_parent=self._die_with_parent,
             )

@@ -6,6 +6,7 @@ and eventual reads still answer. A restarted node catches up by log or snapshot 
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -251,3 +252,39 @@ def test_a_node_whose_disk_is_full_stops_and_catches_up_when_there_is_room(
     cluster.kill("n2")
     with cluster.http() as http:
         assert http.call("GetItem", key("after-n3")).json["Item"]["v"] == {"S": "the others go on"}
+
+
+@pytest.mark.parametrize("damage", ["gone", "damaged"])
+def test_a_node_whose_disk_is_lost_is_rebuilt_with_one_command(cluster: LocalCluster, damage: str) -> None:
+    names = list(keys_for_partitions(6, 3, prefix=f"lost-{damage}"))
+    put(cluster, names, "kept by the others")
+    cluster.wait_whole()
+    cluster.kill("n2")
+    folder = cluster.data / "nodes" / "n2"
+    if damage == "gone":
+        shutil.rmtree(folder)
+    else:
+        (folder / "CURRENT").write_bytes(b"not a manifest")
+    asides = set(folder.parent.glob("n2.lost-*"))
+    put_soon(cluster, names[0])
+    done = cluster.command("start", "n2", "--rebuild")
+    assert done.returncode == 0, done.stderr
+    assert "is being rebuilt" in done.stdout + done.stderr
+    assert len(set(folder.parent.glob("n2.lost-*")) - asides) == (damage != "gone"), "what was left is evidence"
+    refused = cluster.command("start", "n2", "--rebuild")
+    assert (refused.returncode, "its data is in use" in refused.stderr) == (1, True), refused
+    cluster.wait_whole()
+    wait_until(
+        lambda: all(replica.role != "rebuilding" for replica in cluster.replicas("n2").values()),
+        timeout_s=20,
+        what="every replica of n2 is whole",
+    )
+    events = [event["event"] for event in cluster.log_events("n2")]
+    assert events.count("replica_rebuilding") % 7 == events.count("replica_rebuilt") % 7 == 0
+    cluster.kill("n1")
+    client = cluster.dynamodb(retries=True)
+    for name in names:
+        for consistent in (True, False):
+            found = client.get_item(TableName=TABLE, Key={"pk": {"S": name}}, ConsistentRead=consistent)["Item"]
+            assert found["v"]["S"] in ("kept by the others", "the others go on")
+    put_soon(cluster, names[1])

@@ -8,6 +8,7 @@ import pytest
 from node.identity import STORAGE_FORMAT, WrongData, claim
 from node.storage.memory import MemoryStore
 from replication.ports import Family
+from replication.rebuild import read_mark
 
 pytestmark = pytest.mark.unit
 
@@ -45,3 +46,26 @@ def test_a_folder_of_another_format_is_refused_with_both_numbers(store: MemorySt
     store.write_batch()
     with pytest.raises(WrongData, match=f"storage format 1, this program reads {STORAGE_FORMAT}"):
         claim(store, **OWN)  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------------------------------------- after a lost disk
+def test_a_node_that_lost_its_disk_marks_every_replica_it_holds_in_the_write_that_claims_the_folder() -> None:
+    store = MemoryStore()
+    claim(store, **OWN, rebuild_nonce=5)  # type: ignore[arg-type]
+    assert [read_mark(store, group_id) for group_id in (0, 1)] == [5, None], "partition 1 is not of this node"
+    assert store.crash().get(Family.META, b"identity") is not None
+    assert read_mark(store.crash(), 0) == 5
+
+
+def test_data_that_is_whole_is_not_rebuilt_over(store: MemoryStore) -> None:
+    with pytest.raises(WrongData, match="there and whole"):
+        claim(store, **OWN, rebuild_nonce=5)  # type: ignore[arg-type]
+    assert read_mark(store, 0) is None
+
+
+@pytest.mark.parametrize("nonce", [None, 6])
+def test_a_rebuild_under_way_goes_on_however_the_node_is_started(nonce: int | None) -> None:
+    store = MemoryStore()
+    claim(store, **OWN, rebuild_nonce=5)  # type: ignore[arg-type]
+    claim(store, **OWN, rebuild_nonce=nonce)  # type: ignore[arg-type]
+    assert read_mark(store, 0) == 5

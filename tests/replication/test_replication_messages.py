@@ -113,4 +113,8 @@ def test_kinds_keep_their_numbers() -> None:
         "TIMEOUT_NOW_REFUSED": 15,
         "FEED": 16,
         "FEED_DONE": 17,
+        "REBUILD_REQUEST": 18,
+        "REBUILD_CHECK": 19,
+        "REBUILD_CHECK_OK": 20,
+        "REBUILD_GRANTED": 21,
     }

@@ -16,14 +16,15 @@ from node.indexing.leader import IndexLeader
 from node.machine.indexes import IndexRecords
 from node.machine.state import PartitionState
 from node.partition import Partition
-from replication import append_guard, raft
+from replication import append_guard, following, raft, rebuild
 from replication.append_guard import Action, Verdict
 from replication.elections import ElectingReplica
 from replication.journal import GroupJournal
 from replication.messages import LogEntry, Message
 from replication.raft import RaftReplica
+from replication.rebuild import RebuildRequests
 from simulation import run
-from simulation.knobs import IndexLimits, draw_knobs
+from simulation.knobs import Fault, IndexLimits, draw_knobs
 from simulation.run import run_seed
 from wire import log_pb2
 
@@ -55,7 +56,7 @@ def truncate_matching_entries(patch: Patch) -> None:
             return Verdict(Action.APPEND, index, log_term=log_term, entries=entries)
         return verdict
 
-    patch.setattr(raft, "judge_append", judge)
+    patch.setattr(following, "judge_append", judge)
 
 
 def read_without_barrier(patch: Patch) -> None:
@@ -249,6 +250,25 @@ def forget_the_outbox(patch: Patch) -> None:
     patch.setattr(IndexRecords, "load_outbox", lambda self, pairs: None)
 
 
+def lose_disks(patch: Patch) -> None:
+    """No defect: seeds in which little else happens than that disks are lost."""
+    patch.setattr(
+        run, "draw_knobs", lambda randomness: replace(draw_knobs(randomness), faults=(Fault.LOST_DISK, Fault.TRANSFER))
+    )
+
+
+def start_empty_without_the_mark(patch: Patch) -> None:
+    """A replica that lost its disk takes part as if it had never been there before."""
+    lose_disks(patch)
+    patch.setattr(rebuild, "mark_rebuilding", lambda store, groups, nonce: None)
+
+
+def grant_without_confirming_all_others(patch: Patch) -> None:
+    """Whoever believes to lead ends a rebuild at once."""
+    lose_disks(patch)
+    patch.setattr(RebuildRequests, "missing", lambda self, peer, members: [])
+
+
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     ("defect", "seeds_max", "found_as"),
@@ -277,6 +297,12 @@ def forget_the_outbox(patch: Patch) -> None:
         (end_backfills_after_the_first_step, 20, "is filled and differs from the items"),
         (backfilled_while_rows_wait, 20, "is filled and differs from the items"),
         (forget_the_outbox, 20, "another state than elsewhere"),
+        (start_empty_without_the_mark, 40, "voted for|without committed entry|was committed|not linearizable"),
+        (
+            grant_without_confirming_all_others,
+            120,
+            "voted for|without committed entry|was committed|not linearizable|contradicts|would truncate",
+        ),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )

@@ -1,0 +1,82 @@
+"""The fault LOST_DISK: a machine comes back with an empty disk, marked to be rebuilt.
+
+Created by simulation.faults. Law: what replication promises is that one lost disk at a time does no harm, so none is
+lost while another machine is not whole again, durably.
+"""
+
+from __future__ import annotations
+
+import random
+
+from simulation.knobs import GROUPS
+from simulation.network import Network
+from simulation.process import Machine
+from simulation.world import World
+
+# How often, and how many times at most, somebody looks whether an isolated leader has a successor.
+_LOOK_S = 0.02
+_LOOKS_MAX = 60
+_SUCCESSOR_CUT_S = (0.5, 3.0)
+_RESTART_S = (0.005, 0.05)
+
+
+class LostDisks:
+    """The one who takes disks away."""
+
+    def __init__(self, world: World, machines: dict[str, Machine], network: Network, randomness: random.Random) -> None:
+        self._world = world
+        self._machines = machines
+        self._network = network
+        self._randomness = randomness
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """No disk is lost from now on."""
+        self._is_stopped = True
+
+    def lose(self, machine: Machine) -> None:
+        """Take a machine's disk, unless another one is not whole."""
+        if self._are_whole:
+            machine.lose_disk()
+
+    @property
+    def _are_whole(self) -> bool:
+        return not self._is_stopped and all(machine.is_whole for machine in self._machines.values())
+
+    def lose_voter(self) -> None:
+        """The worst moment: a leader that does not know of its successor meets the voter that has forgotten it."""
+        group_id = self._randomness.choice(GROUPS)
+        for machine in self._machines.values():
+            if machine.process is not None and machine.process.host.group(group_id).is_leader:
+                for other in self._machines:
+                    if other != machine.node_id:
+                        self._cut(machine.node_id, other)
+                self._await_successor(machine, group_id, machine.process.host.group(group_id).term, _LOOKS_MAX)
+                return
+
+    def _cut(self, one: str, other: str) -> None:
+        seconds = self._randomness.uniform(*_SUCCESSOR_CUT_S)
+        self._network.cut(one, other, seconds)
+        self._network.cut(other, one, seconds)
+
+    def _await_successor(self, deposed: Machine, group_id: int, term: int, looks_left: int) -> None:
+        if self._is_stopped:
+            return
+        for machine in self._machines.values():
+            process = machine.process
+            if process is not None and machine is not deposed and process.host.group(group_id).is_leader:
+                if process.host.group(group_id).term > term:
+                    self._forget(deposed, machine)
+                return
+        if looks_left:
+            self._world.at(_LOOK_S, lambda: self._await_successor(deposed, group_id, term, looks_left - 1))
+
+    def _forget(self, deposed: Machine, successor: Machine) -> None:
+        voter = next(machine for machine in self._machines.values() if machine not in (deposed, successor))
+        if not self._are_whole:
+            return
+        self._cut(successor.node_id, voter.node_id)
+        self._cut(successor.node_id, deposed.node_id)
+        self._network.heal(deposed.node_id, voter.node_id)
+        self._network.heal(voter.node_id, deposed.node_id)
+        voter.lose_disk(restart_after_s=self._randomness.uniform(*_RESTART_S))
