@@ -5,13 +5,13 @@ Used by chaos.runner. Law: a file appears whole.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from chaos.result import RunResult, to_json
 from chaos.targets.base import Target, TargetError
+from histories import files as histories
+from histories.files import Header
 from histories.records import Call
 from tools.folder import write_whole
 
@@ -50,6 +50,8 @@ class Saved:
 
     def write(self, result: RunResult, calls: Sequence[Call]) -> None:
         """Write the result and the history."""
-        lines = [json.dumps(asdict(call), default=lambda value: value.value) for call in calls]
-        write_whole(self.folder / self.HISTORY, "\n".join(lines) + "\n")
+        header = Header(seed=result.seed, scenario=result.scenario, command=result.command)
+        part = self.folder / f"{self.HISTORY}.part"
+        histories.save(part, header, calls)
+        part.replace(self.folder / self.HISTORY)
         write_whole(self.folder / self.RESULT, to_json(result).decode())

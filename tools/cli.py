@@ -24,6 +24,7 @@ from tools.console import err, fall_silent, out, say, show
 from tools.errors import EXIT_FAILED, EXIT_USAGE, CommandError, InterruptedByUser, explain
 from tools.fault_commands import fault
 from tools.folder import DEFAULT_FOLDER, ClusterFolder, read_settings
+from tools.history_commands import history
 from tools.invocation import TRIZONE
 from tools.ports import ephemeral_begin, first_chosen_port, is_free, is_loopback
 from tools.probe import NodeProbe, ask_routers
@@ -57,6 +58,7 @@ index = typer.Typer(no_args_is_help=True, help="Global indexes: how far they are
 app.add_typer(ttl, name="ttl")
 app.add_typer(index, name="index")
 app.add_typer(fault, name="fault")
+app.add_typer(history, name="history")
 
 
 DataOption = Annotated[Path, typer.Option("--data", help="The cluster's data folder.", show_default=True)]
