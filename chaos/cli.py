@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import random
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -154,10 +156,19 @@ def play(
     if not quiet:
         out.print(f"[bold]{scenario.name}[/], seed {seed}: {escape(scenario.about)}", soft_wrap=True)
     progress.watch(one.live)
+    previous = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         return one.run()
     finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
         progress.end()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """End like Ctrl-C: everything is healed and stopped first."""
+    del number, frame
+    raise KeyboardInterrupt
 
 
 def _show(found: RunResult, folder: Path) -> None:

@@ -20,6 +20,7 @@ from chaos.clients.session import TABLE, Session
 from chaos.result import Verdict
 from chaos.scenario import WorkloadSpec
 from chaos.targets.base import Target, TargetError
+from chaos.workloads.agreement import replicas_agree
 from chaos.workloads.bank import Bank
 from chaos.workloads.base import Unreadable, Workload
 from chaos.workloads.counters import Counters
@@ -131,6 +132,7 @@ class Load:
         for workload in self._workloads:
             found += await workload.check()
         assert self._session is not None, "setup comes first"
+        found.append(await replicas_agree(self._session))
         for pool in self._session.pools:
             pool.close()
         return found

@@ -200,12 +200,14 @@ class Run:
     def _clean_up(self) -> None:
         """End everything that was begun; each step also when the one before failed."""
         # An impatient second Ctrl-C would leave the cluster broken: what follows has an end by itself.
-        previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        stops = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        previous = {number: signal.signal(number, signal.SIG_IGN) for number in stops}
         try:
             self._executor.heal_all()
             self._end_parts()
         finally:
-            signal.signal(signal.SIGINT, previous)
+            for number, handler in previous.items():
+                signal.signal(number, handler)
 
     def _end_parts(self) -> None:
         steps: list[tuple[str, Callable[[], None]]] = []

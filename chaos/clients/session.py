@@ -83,6 +83,10 @@ class Session:
         except TimeoutError:
             return
 
+    def keys(self) -> list[str]:
+        """Every key that was asked for so far."""
+        return sorted(self._partition_of)
+
     def partition(self, key: str) -> int:
         """The partition of a key of the table."""
         known = self._partition_of.get(key)
