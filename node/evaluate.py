@@ -22,6 +22,15 @@ from dynamo.values import Item, decode_item, encode_item
 from wire import data_pb2
 
 OK = data_pb2.OK
+# With one of these a write is answered more than OK, which a repeat of it must be answered too.
+ANSWER_FLAGS = (
+    data_pb2.RETURN_OLD
+    | data_pb2.RETURN_SIZES
+    | data_pb2.RETURN_ALL_NEW
+    | data_pb2.RETURN_UPDATED_OLD
+    | data_pb2.RETURN_UPDATED_NEW
+    | data_pb2.RETURN_COLLECTION_SIZE
+)
 _SEEING = frozenset((data_pb2.UPDATE, data_pb2.EXPIRE))
 _RETURNS_AFTER = data_pb2.RETURN_UPDATED_OLD | data_pb2.RETURN_UPDATED_NEW
 
@@ -38,6 +47,16 @@ class Decision(NamedTuple):
     new_size: int = 0
     index_units: tuple[data_pb2.IndexUnits, ...] = ()
     collection_bytes: int = 0
+
+    def fill(self, result: data_pb2.Result) -> None:
+        """Put what is answered into `result`."""
+        result.status = self.status
+        result.item = self.returned
+        result.message = self.message
+        result.old_size = self.old_size
+        result.new_size = self.new_size
+        result.index_units.extend(self.index_units)
+        result.collection_bytes = self.collection_bytes
 
 
 def depends_on_item(operation: data_pb2.Operation) -> bool:

@@ -207,7 +207,9 @@ class NodeHost:
     # ------------------------------------------------------------------ arrivals
     @_stops_process
     def operations_arrived(self, session: RouterSession, operations: list[data_pb2.Operation]) -> None:
-        """Take a router's operations."""
+        """Take a router's operations; nobody waits for those of an outdated stream."""
+        if session.is_outdated:
+            return
         partitions, dirty = self.partitions, self._dirty
         counts: dict[int, int] = {}
         session.in_flight += len(operations)
@@ -288,7 +290,14 @@ class NodeHost:
 
     @_stops_process
     def session_opened(self, session: RouterSession) -> None:
-        """A router connected: it gets the catalog and all leaders."""
+        """A router connected: it gets the catalog and all leaders.
+
+        Its older streams are over. A write is repeated on the new one; if it came on an old one after that, it could
+        happen although the repeat was told that it did not.
+        """
+        for other in self.sessions:
+            if session.process_id and other.process_id == session.process_id:
+                other.is_outdated |= other.stream < session.stream
         self.sessions[session] = None
         catalog = self.catalog
         if catalog is not None:

@@ -12,8 +12,11 @@ from replication.ports import Family, Store
 from replication.rebuild import mark_rebuilding, read_mark
 
 _KEY = b"identity"
-# How items lie: 2 is records (docs/decisions/0010). A folder from before has no number.
-STORAGE_FORMAT = 2
+# What lies in the folder: 2 is records (docs/decisions/0010), 3 the request ids of applied writes beside the outbox
+# (docs/decisions/0018), which a program for 2 would take for changes of indexes. A folder from before has no number.
+STORAGE_FORMAT = 3
+# Without request ids there is nothing to convert: the memory is empty and fills.
+READABLE_FORMATS = (2, STORAGE_FORMAT)
 
 
 class WrongData(Exception):
@@ -45,7 +48,7 @@ def claim(
         store.sync()
         return
     stored = orjson.loads(record)
-    if stored.get("format", 1) != STORAGE_FORMAT:
+    if stored.get("format", 1) not in READABLE_FORMATS:
         raise WrongData(
             f"this data has storage format {stored.get('format', 1)}, this program reads {STORAGE_FORMAT}: "
             "use the version of Trizone that wrote it, or start with an empty data folder"
@@ -64,3 +67,7 @@ def claim(
             "this node's data is there and whole: it cannot be rebuilt over it; "
             "start it without --rebuild, or move its data folder away first"
         )
+    if stored["format"] != STORAGE_FORMAT:
+        store.put(Family.META, _KEY, orjson.dumps(wanted))
+        store.write_batch()
+        store.sync()

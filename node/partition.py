@@ -5,7 +5,8 @@ and not yet applied (the overlay), else the store. So writes of one item need no
 
 Law: a write is answered OK only after commit and apply. An answer that only reads (a strong get, a failed condition)
 is given only when, after its arrival, a quorum confirmed this leader and everything it saw is committed: it rides on
-an entry appended after it, or on a read barrier.
+an entry appended after it, or on a read barrier. A repeat of a write is never proposed when the write is applied or
+under way, nor when nobody can know that any more.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from collections import deque
 from collections.abc import Callable
 
 from dynamo.indexes import IndexDefinition
-from node.evaluate import OK, Decision, decide_write, depends_on_item
+from node.evaluate import ANSWER_FLAGS, OK, Decision, decide_write, depends_on_item
 from node.expiry import ExpiryDone, ExpirySession
 from node.indexing.changes import Effects, collection_row
 from node.indexing.cluster import ClusterView
 from node.indexing.judge import judge_indexed
 from node.indexing.leader import Ended, IndexLeader
-from node.machine.state import LOG_ENTRY_VERSION, PartitionState
+from node.machine.state import PartitionState
+from node.proposal import Proposal
 from node.range_turns import RangeTurns
 from node.sessions import RouterSession
 from node.storage import keyspace
@@ -43,44 +45,6 @@ _GET_EVENTUAL = data_pb2.GET_EVENTUAL
 _RANGE_STRONG, _RANGE_EVENTUAL = data_pb2.RANGE_STRONG, data_pb2.RANGE_EVENTUAL
 _READS = frozenset((data_pb2.GET_STRONG, data_pb2.CATALOG_READ, _RANGE_STRONG))
 _WRITES = frozenset((data_pb2.PUT, data_pb2.UPDATE, data_pb2.DELETE, data_pb2.CATALOG_COMMAND, data_pb2.EXPIRE))
-
-
-class Proposal:
-    """One log entry under way."""
-
-    __slots__ = (
-        "catalog_waiters",
-        "ended",
-        "entry",
-        "held_bytes",
-        "holds_own",
-        "index",
-        "keys",
-        "readers",
-        "size",
-        "writers",
-    )
-
-    def __init__(self, hybrid_time: int) -> None:
-        self.entry = log_pb2.LogEntry(version=LOG_ENTRY_VERSION, hybrid_time=hybrid_time)
-        self.index = 0
-        self.size = 0
-        # What it is charged with: what arrived, from the append on at least what is in the log.
-        self.held_bytes = 0
-        self.keys: list[bytes] = []
-        # Writes that this entry holds; a None decision is a plain OK.
-        self.writers: list[tuple[RouterSession, int, Decision | None]] = []
-        # Answers that store nothing but saw state that this entry's commit proves.
-        self.readers: list[tuple[RouterSession, int, Decision]] = []
-        self.catalog_waiters: list[tuple[RouterSession, int]] = []
-        # What this node itself wants to know of its entries: whether they are committed.
-        self.ended: list[Ended] = []
-        self.holds_own = False
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to propose."""
-        return not (self.writers or self.catalog_waiters or self.holds_own)
 
 
 class Partition:
@@ -284,6 +248,12 @@ class Partition:
             proposal.entry.catalog_commands.append(catalog_pb2.CatalogCommand.FromString(operation.item))
             proposal.catalog_waiters.append((session, operation.id))
             return
+        if operation.term and operation.term != self.group.term:
+            # Its router may have asked another leader since, and believed what that one answered.
+            self._end(session, operation, data_pb2.NOT_LEADER)
+            return
+        if operation.is_repeat and self._answer_again(proposal, session, operation):
+            return
         table_id = operation.table_id
         if table_id in self.state.dropped_tables:
             proposal.readers.append((session, operation.id, Decision(data_pb2.TABLE_GONE)))
@@ -315,6 +285,9 @@ class Partition:
             mutation = proposal.entry.mutations.add(
                 table_id=table_id, key=operation.key, item=item, request_id=operation.request_id
             )
+        if decision is not None and operation.flags & ANSWER_FLAGS:
+            decision.fill(mutation.answer)
+            proposal.size += len(decision.returned)
         if effects is not None:
             self._add_effects(proposal, mutation, effects)
         proposal.size += len(key) + (len(item) if item is not None else 0)
@@ -322,6 +295,31 @@ class Partition:
         proposal.writers.append((session, operation.id, decision))
         # The index is not known before the append; it is filled in there.
         self._overlay[key] = (item, 0)
+
+    def _answer_again(self, proposal: Proposal, session: RouterSession, operation: data_pb2.Operation) -> bool:
+        """Whether a write that was sent before needs no judging: it is applied, under way, or of a forgotten time."""
+        request_id = operation.request_id
+        answer = self.state.answer_again(request_id)
+        if answer is not None:
+            # Applied is committed, whoever leads: this needs no proof.
+            self._writes.operations -= 1
+            session.answer_again(operation.id, answer)
+            return True
+        for under_way in (proposal, *self._proposals):
+            place = under_way.place_of(request_id)
+            if place is not None:
+                under_way.joined.append((place, session, operation.id))
+                return True
+        forgotten = self.state.forgotten_time
+        if forgotten and operation.issued_at <= forgotten:
+            self._end(session, operation, data_pb2.FORGOTTEN)
+            return True
+        return False
+
+    def _end(self, session: RouterSession, operation: data_pb2.Operation, status: data_pb2.ResultStatus) -> None:
+        """Answer a write that is being judged: it is not proposed."""
+        self._writes.operations -= 1
+        session.refuse(operation.id, status, self.group.leader_id)
 
     def _judge_indexed(
         self, operation: data_pb2.Operation, key: bytes, indexes: tuple[IndexDefinition, ...]
@@ -383,39 +381,15 @@ class Partition:
             pending = overlay.get(key)
             if pending is not None and pending[1] == proposal.index:
                 del overlay[key]
-        self._writes.operations -= len(proposal.writers) + len(proposal.readers) + len(proposal.catalog_waiters)
+        self._writes.operations -= proposal.operations
         self._writes.held_bytes -= proposal.held_bytes
         self._writes.proposed_bytes -= proposal.size
         for ended in proposal.ended:
             ended(outcome is Outcome.COMMITTED)
         if outcome is Outcome.COMMITTED:
-            self._answer_committed(proposal, result)
-            return
-        for session, operation_id, _ in proposal.writers:
-            session.refuse(operation_id, data_pb2.UNKNOWN)
-        for session, operation_id in proposal.catalog_waiters:
-            session.refuse(operation_id, data_pb2.UNKNOWN)
-        leader = self.group.leader_id
-        for session, operation_id, _ in proposal.readers:
-            session.refuse(operation_id, data_pb2.NOT_LEADER, leader)
-
-    def _answer_committed(self, proposal: Proposal, result: object) -> None:
-        skipped = result if isinstance(result, frozenset) else frozenset()
-        for position, (session, operation_id, decision) in enumerate(proposal.writers):
-            if position in skipped:
-                session.answer(operation_id, data_pb2.TABLE_GONE)
-            elif decision is None:
-                session.answer(operation_id, OK)
-            else:
-                session.answer_write(operation_id, decision)
-        for session, operation_id, decision in proposal.readers:
-            session.answer_write(operation_id, decision)
-        if proposal.catalog_waiters:
-            assert isinstance(result, list)
-            # The daemons' commands come first in the entry, then those of waiting routers, in order.
-            answers = result[len(result) - len(proposal.catalog_waiters) :]
-            for (session, operation_id), answer in zip(proposal.catalog_waiters, answers, strict=True):
-                session.answer(operation_id, OK, answer.SerializeToString())
+            proposal.answer_committed(result)
+        else:
+            proposal.answer_not_committed(self.group.leader_id)
 
     # ------------------------------------------------------------------ answers that store nothing
     def _confirm(self, readers: list[tuple[RouterSession, int, Decision]]) -> None:

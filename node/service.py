@@ -93,9 +93,11 @@ class NodeService:
             node_hello.cluster_id = "another"
             yield data_pb2.NodeFrame(hello=node_hello)
             return
-        yield data_pb2.NodeFrame(hello=node_hello)
         session = RouterSession(self._host.session_dirty)
         session.router_id = first.hello.router_id
+        session.process_id = first.hello.process_id
+        session.stream = first.hello.stream
+        yield data_pb2.NodeFrame(hello=node_hello, hybrid_time=self._host.hybrid_clock.reading())
         log.info("router_connected", router=session.router_id, az=first.hello.az)
         self._host.session_opened(session)
         self._take(session, first)
@@ -105,6 +107,7 @@ class NodeService:
                 await session.ready.wait()
                 frame = session.take_frame()
                 if frame.ByteSize():
+                    frame.hybrid_time = self._host.hybrid_clock.reading()
                     self._host.metrics.router_frames_out.inc()
                     yield frame
                 # Frames of a busy stream keep a distance, so that each carries more; a lone client never waits.

@@ -25,6 +25,11 @@ class RouterSession:
 
     def __init__(self, note_dirty: Callable[[RouterSession], None]) -> None:
         self.router_id = ""
+        # Of the router's process, and the number of this one among its streams to this node; empty: not told.
+        self.process_id = b""
+        self.stream = 0
+        # A newer stream of the same process is open: what still arrives here must not come after what came there.
+        self.is_outdated = False
         self.catalog_version = 0
         self.in_flight = 0
         self.closed = False
@@ -85,6 +90,15 @@ class RouterSession:
             collection_bytes=decision.collection_bytes,
         )
         self._add_bytes(len(decision.returned))
+        self._touch()
+
+    def answer_again(self, operation_id: int, answer: data_pb2.Result) -> None:
+        """Answer a write that was applied before as it was answered then."""
+        self.in_flight -= 1
+        result = self._results.add()
+        result.CopyFrom(answer)
+        result.id = operation_id
+        self._add_bytes(len(answer.item))
         self._touch()
 
     def answer_range(self, operation_id: int, page: Page) -> None:

@@ -70,6 +70,7 @@ class Counts:
         self.connections = 0
         self.connections_refused = 0
         self.retries = 0
+        self.repeats = 0
         # Answers that HTTP gave itself because it could not take the request, by status.
         self.http_refusals: dict[int, int] = {}
         self.late_results = 0
@@ -124,6 +125,7 @@ class RouterCollector(Collector):
         totals = (
             ("connections_refused", "Connections refused at connections_max", counts.connections_refused),
             ("retries", "Operations sent again to a node", counts.retries),
+            ("write_repeats", "Writes in doubt, sent again with their request id", counts.repeats),
             ("catalog_reads", "Strong catalog reads for unknown table names", self._gauges.catalog_reads()),
             ("late_results", "Results for operations that had been given up", counts.late_results),
         )

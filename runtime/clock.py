@@ -108,6 +108,11 @@ class HybridClock:
         self._last = max(self._last + 1, self._clock.wall_ms() << 16)
         return self._last
 
+    def reading(self) -> int:
+        """A timestamp that is earlier than every one that `next` will give, and not earlier than any before."""
+        self._last = max(self._last, self._clock.wall_ms() << 16)
+        return self._last
+
     def observe(self, timestamp: int) -> None:
         """Never stamp at or before `timestamp` again."""
         if timestamp > self._last:

@@ -37,10 +37,12 @@ def quiet_knobs(replication: ReplicationSettings, proposals_in_flight_max: int =
 class Asker:
     """A router's session on one process, with every answer it got in order."""
 
-    def __init__(self, process: Process, number: int) -> None:
+    def __init__(self, process: Process, number: int, process_id: bytes = b"", stream: int = 0) -> None:
         self.results: list[data_pb2.Result] = []
         self._process = process
         self._session = SimulatedSession(process, number, self._take)
+        self._session.process_id = process_id
+        self._session.stream = stream
         self._operation_number = 0
         process.host.session_opened(self._session)
 
@@ -139,7 +141,7 @@ class QuietCluster:
                 self.network.cut(node_id, peer, seconds)
                 self.network.cut(peer, node_id, seconds)
 
-    def asker(self, process: Process) -> Asker:
-        """A new router's session on a process."""
+    def asker(self, process: Process, process_id: bytes = b"", stream: int = 0) -> Asker:
+        """A new router's session on a process; with `process_id` one of the streams of that router's process."""
         self._sessions += 1
-        return Asker(process, self._sessions)
+        return Asker(process, self._sessions, process_id, stream)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from topology.requests import OPERATIONS_PER_REQUEST_MEMORY_MIN, REQUEST_MEMORY_MS
 from topology.yaml_lines import Path, render_path
 
 if TYPE_CHECKING:
@@ -126,6 +127,13 @@ def _timeouts(settings: ClusterSettings) -> Iterator[Finding]:
             ("timeouts", "operation_ms"),
             f"{operation_ms} ms must be greater than replication.election_timeout_max_ms ({election_ms} ms): every"
             " operation that meets an election would fail instead of waiting for the new leader",
+        )
+    longest_ms = REQUEST_MEMORY_MS // OPERATIONS_PER_REQUEST_MEMORY_MIN
+    if operation_ms > longest_ms:
+        yield Finding(
+            ("timeouts", "operation_ms"),
+            f"{operation_ms} ms must not be greater than {longest_ms} ms: a write whose answer was lost is repeated"
+            f" until then, and partitions remember for {REQUEST_MEMORY_MS} ms what they have applied",
         )
     if settings.timeouts.connect_ms > operation_ms:
         yield Finding(

@@ -46,6 +46,7 @@ class ResultStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     UNAVAILABLE: _ClassVar[ResultStatus]
     UNKNOWN: _ClassVar[ResultStatus]
     COLLECTION_TOO_LARGE: _ClassVar[ResultStatus]
+    FORGOTTEN: _ClassVar[ResultStatus]
 OPERATION_KIND_UNSPECIFIED: OperationKind
 GET_STRONG: OperationKind
 GET_EVENTUAL: OperationKind
@@ -76,6 +77,7 @@ OVERLOADED: ResultStatus
 UNAVAILABLE: ResultStatus
 UNKNOWN: ResultStatus
 COLLECTION_TOO_LARGE: ResultStatus
+FORGOTTEN: ResultStatus
 
 class RangeRead(_message.Message):
     __slots__ = ("index_id", "start", "end", "backward", "limit", "bytes_max", "count_only", "key_names", "projected", "fetch")
@@ -110,7 +112,7 @@ class Expiry(_message.Message):
     def __init__(self, attribute: _Optional[str] = ..., now_s: _Optional[int] = ...) -> None: ...
 
 class Operation(_message.Message):
-    __slots__ = ("id", "partition", "kind", "table_id", "key", "item", "expressions", "flags", "request_id", "range")
+    __slots__ = ("id", "partition", "kind", "table_id", "key", "item", "expressions", "flags", "request_id", "range", "term", "is_repeat", "issued_at")
     ID_FIELD_NUMBER: _ClassVar[int]
     PARTITION_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -121,6 +123,9 @@ class Operation(_message.Message):
     FLAGS_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     RANGE_FIELD_NUMBER: _ClassVar[int]
+    TERM_FIELD_NUMBER: _ClassVar[int]
+    IS_REPEAT_FIELD_NUMBER: _ClassVar[int]
+    ISSUED_AT_FIELD_NUMBER: _ClassVar[int]
     id: int
     partition: int
     kind: OperationKind
@@ -131,17 +136,24 @@ class Operation(_message.Message):
     flags: int
     request_id: bytes
     range: RangeRead
-    def __init__(self, id: _Optional[int] = ..., partition: _Optional[int] = ..., kind: _Optional[_Union[OperationKind, str]] = ..., table_id: _Optional[int] = ..., key: _Optional[bytes] = ..., item: _Optional[bytes] = ..., expressions: _Optional[bytes] = ..., flags: _Optional[int] = ..., request_id: _Optional[bytes] = ..., range: _Optional[_Union[RangeRead, _Mapping]] = ...) -> None: ...
+    term: int
+    is_repeat: bool
+    issued_at: int
+    def __init__(self, id: _Optional[int] = ..., partition: _Optional[int] = ..., kind: _Optional[_Union[OperationKind, str]] = ..., table_id: _Optional[int] = ..., key: _Optional[bytes] = ..., item: _Optional[bytes] = ..., expressions: _Optional[bytes] = ..., flags: _Optional[int] = ..., request_id: _Optional[bytes] = ..., range: _Optional[_Union[RangeRead, _Mapping]] = ..., term: _Optional[int] = ..., is_repeat: bool = ..., issued_at: _Optional[int] = ...) -> None: ...
 
 class RouterHello(_message.Message):
-    __slots__ = ("router_id", "cluster_id", "az")
+    __slots__ = ("router_id", "cluster_id", "az", "process_id", "stream")
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
     AZ_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_ID_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
     router_id: str
     cluster_id: str
     az: str
-    def __init__(self, router_id: _Optional[str] = ..., cluster_id: _Optional[str] = ..., az: _Optional[str] = ...) -> None: ...
+    process_id: bytes
+    stream: int
+    def __init__(self, router_id: _Optional[str] = ..., cluster_id: _Optional[str] = ..., az: _Optional[str] = ..., process_id: _Optional[bytes] = ..., stream: _Optional[int] = ...) -> None: ...
 
 class RouterFrame(_message.Message):
     __slots__ = ("hello", "operations", "catalog_version")
@@ -214,16 +226,18 @@ class NodeHello(_message.Message):
     def __init__(self, node_id: _Optional[str] = ..., az: _Optional[str] = ..., cluster_id: _Optional[str] = ...) -> None: ...
 
 class NodeFrame(_message.Message):
-    __slots__ = ("hello", "results", "catalog", "leaders")
+    __slots__ = ("hello", "results", "catalog", "leaders", "hybrid_time")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     CATALOG_FIELD_NUMBER: _ClassVar[int]
     LEADERS_FIELD_NUMBER: _ClassVar[int]
+    HYBRID_TIME_FIELD_NUMBER: _ClassVar[int]
     hello: NodeHello
     results: _containers.RepeatedCompositeFieldContainer[Result]
     catalog: _catalog_pb2.Catalog
     leaders: _containers.RepeatedCompositeFieldContainer[PartitionLeader]
-    def __init__(self, hello: _Optional[_Union[NodeHello, _Mapping]] = ..., results: _Optional[_Iterable[_Union[Result, _Mapping]]] = ..., catalog: _Optional[_Union[_catalog_pb2.Catalog, _Mapping]] = ..., leaders: _Optional[_Iterable[_Union[PartitionLeader, _Mapping]]] = ...) -> None: ...
+    hybrid_time: int
+    def __init__(self, hello: _Optional[_Union[NodeHello, _Mapping]] = ..., results: _Optional[_Iterable[_Union[Result, _Mapping]]] = ..., catalog: _Optional[_Union[_catalog_pb2.Catalog, _Mapping]] = ..., leaders: _Optional[_Iterable[_Union[PartitionLeader, _Mapping]]] = ..., hybrid_time: _Optional[int] = ...) -> None: ...
 
 class StatusRequest(_message.Message):
     __slots__ = ()

@@ -1,4 +1,5 @@
 from wire import catalog_pb2 as _catalog_pb2
+from wire import data_pb2 as _data_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -8,7 +9,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Mutation(_message.Message):
-    __slots__ = ("table_id", "key", "item", "deleted", "request_id", "local_writes", "index_changes")
+    __slots__ = ("table_id", "key", "item", "deleted", "request_id", "local_writes", "index_changes", "answer")
     TABLE_ID_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
     ITEM_FIELD_NUMBER: _ClassVar[int]
@@ -16,6 +17,7 @@ class Mutation(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     LOCAL_WRITES_FIELD_NUMBER: _ClassVar[int]
     INDEX_CHANGES_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
     table_id: int
     key: bytes
     item: bytes
@@ -23,7 +25,26 @@ class Mutation(_message.Message):
     request_id: bytes
     local_writes: _containers.RepeatedCompositeFieldContainer[LocalWrite]
     index_changes: _containers.RepeatedCompositeFieldContainer[IndexChange]
-    def __init__(self, table_id: _Optional[int] = ..., key: _Optional[bytes] = ..., item: _Optional[bytes] = ..., deleted: bool = ..., request_id: _Optional[bytes] = ..., local_writes: _Optional[_Iterable[_Union[LocalWrite, _Mapping]]] = ..., index_changes: _Optional[_Iterable[_Union[IndexChange, _Mapping]]] = ...) -> None: ...
+    answer: _data_pb2.Result
+    def __init__(self, table_id: _Optional[int] = ..., key: _Optional[bytes] = ..., item: _Optional[bytes] = ..., deleted: bool = ..., request_id: _Optional[bytes] = ..., local_writes: _Optional[_Iterable[_Union[LocalWrite, _Mapping]]] = ..., index_changes: _Optional[_Iterable[_Union[IndexChange, _Mapping]]] = ..., answer: _Optional[_Union[_data_pb2.Result, _Mapping]] = ...) -> None: ...
+
+class RememberedRequests(_message.Message):
+    __slots__ = ("hybrid_time", "request_ids", "answers")
+    HYBRID_TIME_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_IDS_FIELD_NUMBER: _ClassVar[int]
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    hybrid_time: int
+    request_ids: bytes
+    answers: _containers.RepeatedCompositeFieldContainer[RememberedAnswer]
+    def __init__(self, hybrid_time: _Optional[int] = ..., request_ids: _Optional[bytes] = ..., answers: _Optional[_Iterable[_Union[RememberedAnswer, _Mapping]]] = ...) -> None: ...
+
+class RememberedAnswer(_message.Message):
+    __slots__ = ("place", "answer")
+    PLACE_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    place: int
+    answer: _data_pb2.Result
+    def __init__(self, place: _Optional[int] = ..., answer: _Optional[_Union[_data_pb2.Result, _Mapping]] = ...) -> None: ...
 
 class LocalWrite(_message.Message):
     __slots__ = ("index_id", "key", "value", "deleted")

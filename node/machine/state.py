@@ -10,15 +10,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from itertools import chain
+from typing import NamedTuple
 
 from dynamo.indexes import IndexDefinition
 from node.machine.indexes import SEQUENCE_PLACE_BITS, IndexRecords, Waiting, change_in, waiting_in
+from node.machine.requests import REQUEST_ID_BYTES, Remembered, RequestMemory, remembered_in
 from node.storage import keyspace
 from replication.ports import Family, Store
 from runtime.clock import HybridClock
-from wire import log_pb2
+from wire import data_pb2, log_pb2
 
-LOG_ENTRY_VERSION = 1
+LOG_ENTRY_VERSION = 2
+# Entries of version 1 are from before request ids were remembered: they are not, whoever applies them.
+UNREMEMBERED_VERSION = 1
 _DATA = Family.DATA
 # Where the replicated state lies: the same prefix in each, one after the other in the order of logical keys.
 STATE_FAMILIES = (Family.DATA, Family.OUTBOX)
@@ -26,6 +30,13 @@ STATE_FAMILIES = (Family.DATA, Family.OUTBOX)
 
 class UnreadableEntry(Exception):
     """A committed entry written by a newer program: this one must stop rather than skip it."""
+
+
+class WithoutEffect(NamedTuple):
+    """Positions of an entry's mutations that were not applied."""
+
+    gone: frozenset[int]  # their table is
+    repeated: frozenset[int]  # an earlier entry, or an earlier place of this one, applied their request
 
 
 class PartitionState:
@@ -45,13 +56,23 @@ class PartitionState:
         # Ids of tables and indexes whose rows are gone.
         self.dropped_tables: set[int] = set()
         self._index_records = IndexRecords(store, self.dropped_tables)
+        self._requests = RequestMemory(store)
         hybrid_clock.observe(self._hybrid_time)
         self._drop_leftovers()
         start, end = keyspace.table_range(0)
         own = store.scan(Family.DATA, self._prefix + start, self._prefix + end)
         self._load_own_records({key[len(self._prefix) :]: value for key, value in own})
-        outbox = store.scan(Family.OUTBOX, *keyspace.generation_range(group_id, self._generation))
-        self._index_records.load_outbox(waiting_in(key[len(self._prefix) :], value) for key, value in outbox)
+        self._index_records.load_outbox(waiting_in(key, value) for key, value in self._scan_beside(keyspace.OUTBOX))
+        self._requests.load(remembered_in(key, value) for key, value in self._scan_beside(keyspace.REQUESTS))
+
+    def _scan_beside(self, table: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Records of a table that lies in OUTBOX, by logical key."""
+        start = self._prefix + table
+        _, end = keyspace.generation_range(self._group_id, self._generation)
+        for key, value in self._store.scan(Family.OUTBOX, start, end):
+            if not key.startswith(start):
+                return
+            yield key[len(self._prefix) :], value
 
     def _drop_leftovers(self) -> None:
         """Delete states that are not current: a snapshot that was being staged when the process died."""
@@ -79,7 +100,7 @@ class PartitionState:
     def apply(self, index: int, payload: bytes) -> object:
         """Collect the effect of one committed entry."""
         entry = log_pb2.LogEntry.FromString(payload)
-        if entry.version != LOG_ENTRY_VERSION:
+        if entry.version not in (LOG_ENTRY_VERSION, UNREMEMBERED_VERSION):
             raise UnreadableEntry(f"partition {self._group_id} index {index}: entry version {entry.version}")
         self._index = index
         self._hybrid_time = entry.hybrid_time
@@ -87,18 +108,31 @@ class PartitionState:
         return self._apply_entry(entry)
 
     def _apply_entry(self, entry: log_pb2.LogEntry) -> object:
-        """Returns the positions of mutations without effect as a frozenset, None when there are none."""
+        """Returns WithoutEffect, None when there is nothing without."""
         store, prefix, dropped = self._store, self._prefix, self.dropped_tables
         indexes = self._index_records
         indexed = indexes.definitions
         sequence = self._index << SEQUENCE_PLACE_BITS
-        skipped: set[int] = set()
+        gone: set[int] = set()
+        repeated: set[int] = set()
+        applied = self._requests.applied
+        request_ids: dict[bytes, int] = {}
+        answers: list[log_pb2.RememberedAnswer] = []
         for position, mutation in enumerate(entry.mutations):
             table_id = mutation.table_id
             # A write that lost the race against DropTable must not bring a row of a dead table back.
             if dropped and table_id in dropped:
-                skipped.add(position)
+                gone.add(position)
                 continue
+            request_id = mutation.request_id
+            if len(request_id) == REQUEST_ID_BYTES:
+                # Leaders see to it; but a write that happens twice is what nobody could mend.
+                if request_id in applied or request_id in request_ids:
+                    repeated.add(position)
+                    continue
+                if mutation.HasField("answer"):
+                    answers.append(log_pb2.RememberedAnswer(place=len(request_ids), answer=mutation.answer))
+                request_ids[request_id] = position
             key = prefix + keyspace.item_key(table_id, mutation.key)
             if mutation.deleted:
                 store.delete(_DATA, key)
@@ -108,10 +142,12 @@ class PartitionState:
             if table_id in indexed:
                 indexes.write_rows(prefix, mutation.local_writes)
                 sequence = indexes.put_in_outbox(prefix, mutation.index_changes, sequence, self._hybrid_time)
+        if request_ids and entry.version != UNREMEMBERED_VERSION:
+            self._requests.remember(prefix, self._index, self._hybrid_time, list(request_ids), answers)
         if entry.drop_tables:
             self._drop(entry)
         self._apply_index_records(entry, sequence)
-        return frozenset(skipped) if skipped else None
+        return WithoutEffect(frozenset(gone), frozenset(repeated)) if gone or repeated else None
 
     def _drop(self, entry: log_pb2.LogEntry) -> None:
         store, prefix = self._store, self._prefix
@@ -245,6 +281,17 @@ class PartitionState:
         for physical_key, value in self.scan(start, end):
             yield physical_key[head:], value
 
+    # ------------------------------------------------------------------ request ids
+    def answer_again(self, request_id: bytes) -> data_pb2.Result | None:
+        """What an applied write was answered, without id; None: it is not remembered as applied."""
+        return self._requests.answer(self._read_prefix, request_id)
+
+    @property
+    def forgotten_time(self) -> int:
+        """The hybrid time up to which applied writes are not remembered any more; 0: all are."""
+        return self._requests.forgotten_time
+
+    # ------------------------------------------------------------------ generations
     def switch_generation(
         self,
         generation: int,
@@ -252,6 +299,7 @@ class PartitionState:
         hybrid_time: int,
         own: dict[bytes, bytes],
         outbox: list[tuple[int, Waiting]],
+        requests: list[Remembered | int],
     ) -> None:
         """Called by Installer.commit: make the staged state the current one."""
         old_start, old_end = keyspace.generation_range(self._group_id, self._generation)
@@ -261,6 +309,8 @@ class PartitionState:
         self._prefix = keyspace.prefix(self._group_id, generation)
         self._load_own_records(own)
         self._index_records.load_outbox(outbox)
+        self._requests = RequestMemory(self._store)
+        self._requests.load(requests)
         self._index, self._hybrid_time = index, hybrid_time
         self._hybrid_clock.observe(hybrid_time)
         self._applied = keyspace.Applied(index, hybrid_time, generation)
@@ -291,6 +341,7 @@ class Installer:
         self._hybrid_time = 0
         self._own_records: dict[bytes, bytes] = {}
         self._outbox: list[tuple[int, Waiting]] = []
+        self._requests: list[Remembered | int] = []
         self._prefix = keyspace.prefix(state.group_id, self._generation)
         self._clear()
 
@@ -308,6 +359,10 @@ class Installer:
             self._state.store.put(Family.OUTBOX, self._prefix + key, value)
             self._outbox.append(waiting_in(key, value))
             return
+        if key.startswith(keyspace.REQUESTS):
+            self._state.store.put(Family.OUTBOX, self._prefix + key, value)
+            self._requests.append(remembered_in(key, value))
+            return
         self._state.store.put(_DATA, self._prefix + key, value)
         if key.startswith(keyspace.OWN_RECORDS):
             self._own_records[key] = value
@@ -315,7 +370,7 @@ class Installer:
     def commit(self, applied_index: int) -> None:
         """Collect the switch in the shared batch."""
         self._state.switch_generation(
-            self._generation, applied_index, self._hybrid_time, self._own_records, self._outbox
+            self._generation, applied_index, self._hybrid_time, self._own_records, self._outbox, self._requests
         )
 
     def abort(self) -> None:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 _PREFIX = struct.Struct(">II")
 _TABLE = struct.Struct(">Q")
 _OUTBOX = struct.Struct(">QIQ")
+_REQUESTS = struct.Struct(">QQ")
 # The length of prefix(); the logical key follows.
 PREFIX_BYTES = _PREFIX.size
 _APPLIED = struct.Struct("<BQQI")
@@ -32,6 +33,8 @@ BACKFILL = OWN_RECORDS + b"backfill"
 FEED = OWN_RECORDS + b"feed"
 _LAST_TABLE = (1 << 64) - 1
 OUTBOX = _TABLE.pack(_LAST_TABLE)
+REQUESTS = _TABLE.pack(_LAST_TABLE - 1)
+FORGOTTEN = REQUESTS + bytes(8)
 
 
 class Applied(NamedTuple):
@@ -96,6 +99,17 @@ def outbox_place(logical_key: bytes) -> tuple[int, int]:
     """Target and sequence of an outbox key."""
     _, target, sequence = _OUTBOX.unpack(logical_key)
     return target, sequence
+
+
+def requests_key(index: int) -> bytes:
+    """The logical key of the request ids that the entry at `index` applied."""
+    return _REQUESTS.pack(_LAST_TABLE - 1, index)
+
+
+def requests_index(logical_key: bytes) -> int:
+    """The log index in such a key; 0: it is FORGOTTEN."""
+    index: int = _REQUESTS.unpack(logical_key)[1]
+    return index
 
 
 def applied_key(group_id: int) -> bytes:

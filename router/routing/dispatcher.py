@@ -54,7 +54,9 @@ class Dispatcher:
         self._tasks = tasks
         self._operation_s = settings.timeouts.operation_ms / 1000
         own = settings.router(router_id)
-        self._hello = data_pb2.RouterHello(router_id=router_id, cluster_id=cluster_id, az=own.az)
+        self._hello = data_pb2.RouterHello(
+            router_id=router_id, cluster_id=cluster_id, az=own.az, process_id=rng.randbytes(8)
+        )
         self._pacer = Pacer(settings.replication.pacing_us)
         self._links: dict[str, NodeLink] = {}
         self._addresses = {node.id: node.address for node in settings.nodes}
@@ -67,6 +69,7 @@ class Dispatcher:
             own_az=own.az,
             node_ids=tuple(self._addresses),
             in_flight_max=settings.limits.operations_in_flight_max,
+            next_id=self._ids.__next__,
         )
 
     # --- life ---------------------------------------------------------------------------------------------------
@@ -111,6 +114,7 @@ class Dispatcher:
         self.state.tick(now_s)
         self._copy.tick(now_s)
         self._counts.retries = self.state.retries
+        self._counts.repeats = self.state.repeats
         self._counts.late_results = self.state.late_results
         self._timer = self._loop.call_later(limits.TICK_MS / 1000, self._tick)
 
@@ -148,7 +152,7 @@ class Dispatcher:
     def frame_received(self, node_id: str, frame: data_pb2.NodeFrame) -> None:
         """Results, leaders and catalogs of one node. Hot path."""
         now_s = self._now_s()
-        self.state.node_heard(node_id, now_s)
+        self.state.node_heard(node_id, now_s, frame.hybrid_time)
         # Before the results: a refusal is then followed with the newest knowledge there is.
         if frame.HasField("catalog"):
             self.catalog_received(frame.catalog)

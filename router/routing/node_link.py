@@ -79,7 +79,9 @@ class NodeLink:
     ) -> None:
         self.node_id = node_id
         self.address = address
-        self._hello = hello
+        # With the number of the stream it is this link's own.
+        self._hello = pb.RouterHello()
+        self._hello.CopyFrom(hello)
         self._owner = owner
         self._pacer = pacer
         self._counts = counts
@@ -169,6 +171,8 @@ class NodeLink:
                 call.cancel()
 
     async def _greet(self, call: _Call) -> None:
+        # The node ends older streams: what may still lie in them must not be done after what is repeated on this one.
+        self._hello.stream += 1
         first = pb.RouterFrame(hello=self._hello, catalog_version=self._catalog_version)
         await call.write(first)
         frame = await self._read(call)
@@ -253,7 +257,10 @@ class NodeLink:
                 await self._pacer.pause()
 
     def _take(self) -> list[pb.Operation]:
-        """The operations of the next frame, marked as sent. What was given up while it waited is left out."""
+        """The operations of the next frame, marked as sent.
+
+        What was given up or went to another node while it waited is left out, and so is what waits here twice.
+        """
         queue = self._queue
         count = frame_bytes = 0
         for pending in queue:
@@ -266,7 +273,7 @@ class NodeLink:
         self._queued_bytes -= frame_bytes
         operations = []
         for pending in taken:
-            if not pending.done:
+            if not pending.done and not pending.sent and pending.node == self.node_id:
                 pending.sent = True
                 operations.append(pending.operation)
         return operations

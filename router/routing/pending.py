@@ -13,6 +13,8 @@ from wire import data_pb2 as pb
 READ_KINDS = frozenset({pb.GET_STRONG, pb.GET_EVENTUAL, pb.RANGE_STRONG, pb.RANGE_EVENTUAL, pb.CATALOG_READ})
 # Any replica may serve these.
 EVENTUAL_KINDS = frozenset({pb.GET_EVENTUAL, pb.RANGE_EVENTUAL})
+# With a request id their partition remembers that it has applied them.
+REMEMBERED_KINDS = frozenset({pb.PUT, pb.UPDATE, pb.DELETE})
 
 
 class Failure(Enum):
@@ -34,8 +36,11 @@ class Pending:
         "bytes",
         "deadline_s",
         "done",
+        "in_doubt",
         "is_eventual",
         "is_read",
+        "is_remembered",
+        "issued_at",
         "node",
         "operation",
         "overloaded",
@@ -50,7 +55,12 @@ class Pending:
         kind = operation.kind
         self.is_read = kind in READ_KINDS
         self.is_eventual = kind in EVENTUAL_KINDS
+        self.is_remembered = kind in REMEMBERED_KINDS and bool(operation.request_id)
         self.done = False
+        # A write that was sent, and what became of that is not known: it may only be repeated or end as UNKNOWN.
+        self.in_doubt = False
+        # A hybrid time before every log entry in which it may be.
+        self.issued_at = 0
         # The node whose stream has it now ("" while it waits here), and whether writing it there has begun.
         self.node = ""
         self.sent = False

@@ -1,19 +1,27 @@
 """Routing decisions: where each operation goes now, what waits, what is tried again, what is given up.
 
 Called by router.routing.dispatcher on the event loop; acts through the `Streams` port. Pure: no clock (time is an
-argument), no random, no socket. Laws: a write that has been handed to a stream is never sent a second time unless a
-node said that it was not proposed; every operation ends at its deadline at the latest; what waits is bounded.
+argument), no random, no socket. Laws:
+
+- A write that was handed to a stream is sent again only if a node said that it was not proposed, or, in doubt, as a
+  repeat: with its request id, which the partition remembers, and only if each time that it was sent it was meant for
+  the leader of one term. So what was sent earlier is judged before the repeat or never, and the repeat's answer holds.
+- A write in doubt ends with a verdict or as UNKNOWN, never as if nothing had happened.
+- Every operation ends at its deadline at the latest; what waits is bounded.
+
+docs/decisions/0018-request-ids.md has the proof.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from router import limits
 from router.routing.partition_map import PartitionMap, read_order
 from router.routing.pending import Failure, Pending
+from router.routing.route import Route
 from topology.placement import CATALOG_PARTITION
 from wire import data_pb2 as pb
 
@@ -28,30 +36,24 @@ class Streams(Protocol):
         ...
 
 
-class Route:
-    """What is known of one partition."""
-
-    __slots__ = ("leader", "parked", "probe_turn", "probed_at_s", "reads", "replicas", "term")
-
-    def __init__(self) -> None:
-        self.leader = ""
-        self.term = 0
-        self.replicas: tuple[str, ...] = ()
-        # Replicas in the order eventual reads prefer them.
-        self.reads: tuple[str, ...] = ()
-        self.parked: deque[Pending] = deque()
-        self.probed_at_s = 0.0
-        self.probe_turn = 0
-
-
 class RoutingState:
     """Every operation between `submit` and its end."""
 
-    def __init__(self, *, streams: Streams, own_az: str, node_ids: Iterable[str], in_flight_max: int) -> None:
-        """`node_ids` are the nodes of the settings: asked for the catalog before one is known."""
+    def __init__(
+        self,
+        *,
+        streams: Streams,
+        own_az: str,
+        node_ids: Iterable[str],
+        in_flight_max: int,
+        next_id: Callable[[], int],
+    ) -> None:
+        """`node_ids` are the nodes of the settings: asked for the catalog before one is known. `next_id` gives a repeat
+        an operation id of its own: an answer to what was sent before must not pass for its answer."""
         self._streams = streams
         self._own_az = own_az
         self._in_flight_max = in_flight_max
+        self._next_id = next_id
         self._routes: dict[int, Route] = {}
         # Live nodes: id -> operations given to its stream, in the order they were given.
         self._outstanding: dict[str, dict[int, Pending]] = {}
@@ -59,10 +61,13 @@ class RoutingState:
         self._heard_at_s: dict[str, float] = {}
         # Connected, but silent while eventual reads waited: asked again when something comes from them.
         self._shunned: set[str] = set()
+        # What live nodes said of their hybrid time: whatever they stamp from then on is later.
+        self._node_times: dict[str, int] = {}
         self._delayed: list[tuple[float, Pending]] = []
         self._waiting = 0
         self._scanned_at_s = 0.0
         self.retries = 0
+        self.repeats = 0
         self.late_results = 0
         catalog = self._route(CATALOG_PARTITION)
         catalog.replicas = catalog.reads = tuple(node_ids)
@@ -94,20 +99,18 @@ class RoutingState:
         lost = self._outstanding.pop(node_id, {})
         self._heard_at_s.pop(node_id, None)
         self._shunned.discard(node_id)
+        # Its next process may begin with an earlier time.
+        self._node_times.pop(node_id, None)
         for pending in lost.values():
-            pending.node = ""
-            if pending.sent and not pending.is_read:
-                # The node may have proposed it: only the client can decide to write again.
-                self._give_up(pending, Failure.UNKNOWN)
-            else:
-                pending.sent = False
-                self._again(pending, now_s)
+            self._leave(pending, now_s)
 
-    def node_heard(self, node_id: str, now_s: float) -> None:
-        """Something came from the node: its process runs. Hot path."""
+    def node_heard(self, node_id: str, now_s: float, hybrid_time: int = 0) -> None:
+        """Something came from the node: its process runs. It stamps later than `hybrid_time` from now on. Hot path."""
         self._heard_at_s[node_id] = now_s
         if self._shunned:
             self._shunned.discard(node_id)
+        if hybrid_time:
+            self._node_times[node_id] = hybrid_time
 
     def leader_hint(self, node_id: str, partition: int, leader: str, term: int, now_s: float) -> None:
         """`node_id` says who leads `partition`. Older terms are ignored; "" means that it knows of none."""
@@ -120,6 +123,7 @@ class RoutingState:
         before = route.leader
         route.term = term
         route.leader = leader
+        route.leader_term = term if leader else 0
         if leader:
             self._wake(route, now_s)
             if before != leader:
@@ -143,6 +147,9 @@ class RoutingState:
             return
         pending.node = ""
         if status == pb.UNKNOWN and not pending.is_read:
+            self._doubt(pending, now_s)
+            return
+        if status == pb.FORGOTTEN:
             self._give_up(pending, Failure.UNKNOWN)
             return
         # Everything below was never proposed, or is a read: it may be tried again.
@@ -168,7 +175,7 @@ class RoutingState:
         if (now_s - self._scanned_at_s) * 1000 >= limits.DEADLINE_SCAN_MS:
             self._scanned_at_s = now_s
             self._expire(now_s)
-            self._give_up_on_deposed(now_s)
+            self._leave_deposed(now_s)
             self._move_late_reads(now_s)
             if self._waiting:
                 self._probe(now_s)
@@ -218,6 +225,8 @@ class RoutingState:
                 self._send(node_id, pending, now_s, first=first)
                 return
         elif route.leader in self._outstanding:
+            if pending.is_remembered:
+                self._address(route.leader, pending, route.term if pending.in_doubt else route.leader_term)
             self._send(route.leader, pending, now_s, first=first)
             return
         self._park(route, pending)
@@ -231,6 +240,19 @@ class RoutingState:
                     return node_id
                 fallback = fallback or node_id
         return fallback
+
+    def _address(self, node_id: str, pending: Pending, term: int) -> None:
+        """Say for the leader of which term a write is meant, 0 for any, and of a repeat that it is one. Hot path."""
+        operation = pending.operation
+        operation.term = term
+        node_time = self._node_times.get(node_id, 0)
+        if not pending.in_doubt:
+            pending.issued_at = node_time
+            return
+        operation.id = self._next_id()
+        operation.is_repeat = True
+        operation.issued_at = pending.issued_at
+        pending.issued_at = min(pending.issued_at, node_time)
 
     def _send(self, node_id: str, pending: Pending, now_s: float, *, first: bool) -> None:
         outstanding = self._outstanding[node_id]
@@ -252,6 +274,28 @@ class RoutingState:
         else:
             pending.overloaded = True
             self._delay(pending, now_s)
+
+    def _leave(self, pending: Pending, now_s: float) -> None:
+        """No answer will come from the stream that this was given to."""
+        pending.node = ""
+        if pending.sent and not pending.is_read:
+            self._doubt(pending, now_s)
+        else:
+            pending.sent = False
+            self._again(pending, now_s)
+
+    def _doubt(self, pending: Pending, now_s: float) -> None:
+        """A write that was sent may have been proposed: it is repeated, if that cannot make it happen twice."""
+        if not pending.is_remembered or not pending.operation.term:
+            self._give_up(pending, Failure.UNKNOWN)
+            return
+        pending.in_doubt = True
+        pending.sent = False
+        self.repeats += 1
+        if pending.attempts >= 3:
+            self._delay(pending, now_s)
+        else:
+            self._again(pending, now_s)
 
     def _again(self, pending: Pending, now_s: float) -> None:
         if pending.deadline_s <= now_s:
@@ -285,13 +329,17 @@ class RoutingState:
 
     def _not_leader(self, node_id: str, pending: Pending, hint: str, now_s: float) -> None:
         route = self._route(pending.operation.partition)
-        if route.leader == node_id:
+        if 0 < pending.operation.term < route.term:
+            pass  # the denial is of a leadership that is over, and nothing is said of the one that is known
+        elif route.leader == node_id:
             # Without a term the hint is believed only in place of the node that has just denied.
             route.leader = hint if hint != node_id else ""
+            route.leader_term = 0
             if route.leader:
                 self._wake(route, now_s)
         elif not route.leader and hint and hint != node_id:
             route.leader = hint
+            route.leader_term = 0
             self._wake(route, now_s)
         if pending.attempts >= 3:
             # Nodes that point at each other during an election would be asked in a tight circle.
@@ -369,6 +417,7 @@ class RoutingState:
         route = self._route(pending.operation.partition)
         if not route.leader:
             route.leader = node_id
+            route.leader_term = 0
             self._wake(route, now_s)
 
     def _probe(self, now_s: float) -> None:
@@ -386,7 +435,10 @@ class RoutingState:
             if not pending.done:
                 # Counted as tried before, so that success teaches who leads and refusal backs off.
                 pending.attempts = max(pending.attempts, 2)
-                self._send(live[route.probe_turn % len(live)], pending, now_s, first=False)
+                node_id = live[route.probe_turn % len(live)]
+                if pending.is_remembered:
+                    self._address(node_id, pending, route.term if pending.in_doubt else 0)
+                self._send(node_id, pending, now_s, first=False)
 
     # --- ending -------------------------------------------------------------------------------------------------
 
@@ -398,26 +450,26 @@ class RoutingState:
                 self._give_up(pending, self._failure_at_deadline(pending))
         self._expire_waiting(now_s)
 
-    def _give_up_on_deposed(self, now_s: float) -> None:
+    def _leave_deposed(self, now_s: float) -> None:
         """Writes given to a node that has been silent since another leads their partition: no answer will come.
 
-        The new leader is known, so the client may go on at once instead of waiting for the deadline; what became of the
-        write is as unknown as it would be then. A deposed node that still says anything is given its time.
+        They go to the new leader as repeats, instead of waiting for the deadline; those that cannot be repeated end as
+        UNKNOWN, so that the client may go on. A deposed node that still says anything is given its time.
         """
         latest_s = now_s - limits.DEPOSED_SILENCE_MS_MAX / 1000
-        for node_id, outstanding in self._outstanding.items():
-            if not outstanding or self._heard_at_s.get(node_id, 0.0) > latest_s:
-                continue
-            doomed = [
-                pending
-                for pending in outstanding.values()
-                if not pending.is_read
-                and pending.placed_at_s <= latest_s
-                and self._route(pending.operation.partition).leader not in ("", node_id)
-            ]
-            for pending in doomed:
+        left = [
+            (outstanding, pending)
+            for node_id, outstanding in self._outstanding.items()
+            if outstanding and self._heard_at_s.get(node_id, 0.0) <= latest_s
+            for pending in outstanding.values()
+            if not pending.is_read
+            and pending.placed_at_s <= latest_s
+            and self._route(pending.operation.partition).has_deposed(node_id, pending)
+        ]
+        for outstanding, pending in left:
+            if not pending.done:
                 del outstanding[pending.operation.id]
-                self._give_up(pending, self._failure_at_deadline(pending))
+                self._leave(pending, now_s)
 
     def _expire_waiting(self, now_s: float) -> None:
         if not self._waiting:
@@ -442,4 +494,4 @@ class RoutingState:
     def _give_up(self, pending: Pending, failure: Failure) -> None:
         if not pending.done:
             pending.done = True
-            pending.give_up(failure)
+            pending.give_up(Failure.UNKNOWN if pending.in_doubt else failure)

@@ -69,3 +69,12 @@ def test_a_rebuild_under_way_goes_on_however_the_node_is_started(nonce: int | No
     claim(store, **OWN, rebuild_nonce=5)  # type: ignore[arg-type]
     claim(store, **OWN, rebuild_nonce=nonce)  # type: ignore[arg-type]
     assert read_mark(store, 0) == 5
+
+
+def test_a_folder_of_the_format_before_is_taken_and_marked_so_that_older_programs_refuse_it(store: MemoryStore) -> None:
+    identity = orjson.loads(store.get(Family.META, b"identity") or b"")
+    identity["format"] = STORAGE_FORMAT - 1
+    store.put(Family.META, b"identity", orjson.dumps(identity))
+    store.write_batch()
+    claim(store, **OWN)  # type: ignore[arg-type]
+    assert orjson.loads(store.get(Family.META, b"identity") or b"")["format"] == STORAGE_FORMAT

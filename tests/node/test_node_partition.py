@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import orjson
 import pytest
 
@@ -14,6 +16,7 @@ pytestmark = pytest.mark.unit
 
 GROUP = 1
 KEY = "g1r0"
+REQUEST_NUMBERS = count(1)
 OK, UNKNOWN, NOT_LEADER = data_pb2.OK, data_pb2.UNKNOWN, data_pb2.NOT_LEADER
 
 
@@ -23,7 +26,8 @@ def operation(kind: data_pb2.OperationKind, **fields: object) -> data_pb2.Operat
 
 
 def put(value: str, **fields: object) -> data_pb2.Operation:
-    return operation(data_pb2.PUT, item=to_item(KEY, value), request_id=b"r" * 16, **fields)
+    given = {"request_id": next(REQUEST_NUMBERS).to_bytes(16, "big"), **fields}
+    return operation(data_pb2.PUT, item=to_item(KEY, value), **given)
 
 
 def put_if_absent(value: str) -> data_pb2.Operation:

@@ -650,7 +650,8 @@ def cluster() -> QuietCluster:
     for number in range(ROWS_OF_CLUSTER):
         row = cluster_operation(data_pb2.PUT)
         row.ClearField("range")
-        row.key, row.item, row.request_id = key_of(number), encode_record(numbered(number)), b"r" * 16
+        row.key, row.item = key_of(number), encode_record(numbered(number))
+        row.request_id = number.to_bytes(16, "big")
         leader.ask(row)
     cluster.run(0.3)
     assert set(leader.statuses.values()) == {data_pb2.OK}

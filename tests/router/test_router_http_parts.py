@@ -175,7 +175,9 @@ class Silent(Pending):
 
 
 def pending(number: int, item_bytes: int = 10) -> Silent:
-    return Silent(pb.Operation(id=number, kind=pb.PUT, item=b"x" * item_bytes), 1.0)
+    made = Silent(pb.Operation(id=number, kind=pb.PUT, item=b"x" * item_bytes), 1.0)
+    made.node = "n1"
+    return made
 
 
 async def make_link() -> NodeLink:
@@ -199,6 +201,15 @@ def test_operations_that_arrived_together_share_one_frame_in_order() -> None:
     assert [operation.id for operation in link._take()] == [0, 1, 3, 4]
     assert [one.sent for one in waiting] == [True, True, False, True, True], "given up while queued: never sent"
     assert link._take() == []
+
+
+def test_what_went_to_another_node_while_it_waited_is_left_out_and_what_came_back_leaves_once() -> None:
+    link = asyncio.run(make_link())
+    moved, returned = pending(1), pending(2)
+    for one in (moved, returned, returned):
+        link.send(one)
+    moved.node = "n2"
+    assert [operation.id for operation in link._take()] == [2]
 
 
 def test_a_frame_is_bounded_and_the_rest_follows() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from router import limits
 from router.routing.partition_map import PartitionMap, read_order
-from router.routing.pending import Failure, Pending
+from router.routing.pending import READ_KINDS, Failure, Pending
 from router.routing.state import RoutingState
 from topology.ring import initial_boundaries
 from wire import catalog_pb2
@@ -27,7 +29,9 @@ class Recorded(Pending):
     __slots__ = ("outcomes",)
 
     def __init__(self, kind: int, number: int, deadline_s: float, partition: int = 1) -> None:
-        super().__init__(pb.Operation(id=number, kind=kind, partition=partition), deadline_s)
+        request_id = b"" if kind in READ_KINDS or kind == pb.CATALOG_COMMAND else number.to_bytes(16, "big")
+        operation = pb.Operation(id=number, kind=kind, partition=partition, request_id=request_id)
+        super().__init__(operation, deadline_s)
         self.outcomes: list[object] = []
 
     def complete(self, result: pb.Result) -> None:
@@ -42,11 +46,19 @@ class Harness:
 
     def __init__(self, up: tuple[str, ...] = NODES, in_flight_max: int = 100, partitions: int = 3) -> None:
         self.now_s = 1000.0
-        self.sent: list[tuple[str, int]] = []
+        self.sent: list[tuple[str, Recorded]] = []
+        # What a node would read, as of each sending.
+        self.operations: list[pb.Operation] = []
         self.queues_full: set[str] = set()
         self.numbers = iter(range(1, 1_000_000))
-        self.pendings: dict[int, Recorded] = {}
-        self.state = RoutingState(streams=self, own_az="az-b", node_ids=NODES, in_flight_max=in_flight_max)
+        self.pendings: list[Recorded] = []
+        self.state = RoutingState(
+            streams=self,
+            own_az="az-b",
+            node_ids=NODES,
+            in_flight_max=in_flight_max,
+            next_id=lambda: next(self.numbers),
+        )
         self.state.map_changed(PartitionMap(catalog(partitions)), self.now_s)
         for node_id in up:
             self.state.node_up(node_id, self.now_s)
@@ -54,18 +66,21 @@ class Harness:
     def send(self, node_id: str, pending: Pending) -> bool:
         if node_id in self.queues_full:
             return False
-        self.sent.append((node_id, pending.operation.id))
+        self.sent.append((node_id, pending))
+        operation = pb.Operation()
+        operation.CopyFrom(pending.operation)
+        self.operations.append(operation)
         return True
 
     def submit(self, kind: int, partition: int = 1) -> Recorded:
         pending = Recorded(kind, next(self.numbers), self.now_s + OPERATION_S, partition)
-        self.pendings[pending.operation.id] = pending
+        self.pendings.append(pending)
         self.state.submit(pending, self.now_s)
         return pending
 
     def write_frames(self) -> None:
-        for _, number in self.sent:
-            self.pendings[number].sent = True
+        for _, pending in self.sent:
+            pending.sent = bool(pending.node)
 
     def answer(self, node_id: str, pending: Recorded, status: int, leader: str = "") -> None:
         self.state.result(node_id, pb.Result(id=pending.operation.id, status=status, leader=leader), self.now_s)
@@ -80,7 +95,10 @@ class Harness:
             self.state.tick(self.now_s)
 
     def nodes_of(self, pending: Recorded) -> list[str]:
-        return [node_id for node_id, number in self.sent if number == pending.operation.id]
+        return [node_id for node_id, sent in self.sent if sent is pending]
+
+    def sendings_of(self, pending: Recorded) -> list[pb.Operation]:
+        return [operation for (_, sent), operation in zip(self.sent, self.operations, strict=True) if sent is pending]
 
 
 def catalog(partitions: int, version: int = 1) -> catalog_pb2.Catalog:
@@ -123,8 +141,8 @@ def test_without_a_hint_replicas_are_asked_in_turn_and_success_teaches_who_leads
     harness = Harness()
     first, second = harness.submit(pb.PUT), harness.submit(pb.PUT)
     harness.advance(limits.PROBE_MS / 1000)
-    ((node_id, number),) = harness.sent
-    assert number == first.operation.id
+    ((node_id, sent),) = harness.sent
+    assert sent is first
     harness.answer(node_id, first, pb.OK)
     assert first.outcomes == [pb.OK]
     assert harness.nodes_of(second) == [node_id]
@@ -192,17 +210,140 @@ def test_nodes_that_point_at_each_other_are_not_asked_in_a_tight_circle() -> Non
     assert pending.node
 
 
-@WRITES
-def test_a_write_on_a_lost_stream_is_unknown(kind: int) -> None:
+def lose_stream(harness: Harness, pending: Recorded) -> None:
+    harness.state.node_down(pending.node, harness.now_s)
+
+
+def answer_unknown(harness: Harness, pending: Recorded) -> None:
+    harness.answer(pending.node, pending, pb.UNKNOWN)
+
+
+IN_DOUBT = pytest.mark.parametrize("lose", [lose_stream, answer_unknown])
+LOSE = Callable[[Harness, Recorded], None]
+
+
+@IN_DOUBT
+def test_a_catalog_command_in_doubt_is_unknown_and_not_repeated(lose: LOSE) -> None:
     harness = Harness()
-    partition = 0 if kind == pb.CATALOG_COMMAND else 1
-    harness.hint("n1", "n1", 1, partition)
-    pending = harness.submit(kind, partition)
+    harness.hint("n1", "n1", 1, 0)
+    pending = harness.submit(pb.CATALOG_COMMAND, 0)
     harness.write_frames()
-    harness.state.node_down("n1", harness.now_s)
+    lose(harness, pending)
     assert pending.outcomes == [Failure.UNKNOWN]
-    harness.hint("n2", "n2", 2, partition)
+    harness.hint("n2", "n2", 2, 0)
     assert harness.nodes_of(pending) == ["n1"]
+
+
+@IN_DOUBT
+@pytest.mark.parametrize("kind", [pb.PUT, pb.UPDATE, pb.DELETE])
+def test_a_write_in_doubt_is_repeated_with_its_request_id_for_the_next_leader(kind: int, lose: LOSE) -> None:
+    harness = Harness()
+    harness.state.node_heard("n1", harness.now_s, 700)
+    harness.state.node_heard("n2", harness.now_s, 500)
+    harness.hint("n1", "n1", 1)
+    pending = harness.submit(kind)
+    harness.write_frames()
+    harness.hint("n2", "", 2)
+    lose(harness, pending)
+    assert pending.outcomes == []
+    harness.hint("n2", "n2", 2)
+    first, repeat = harness.sendings_of(pending)
+    assert harness.nodes_of(pending) == ["n1", "n2"]
+    assert (first.is_repeat, first.term) == (False, 1)
+    assert (repeat.is_repeat, repeat.term, repeat.issued_at) == (True, 2, 700)
+    assert repeat.request_id == first.request_id
+    assert repeat.id != first.id, "a late answer to the first is not one to the repeat"
+    assert harness.state.repeats == 1
+    harness.write_frames()
+    harness.hint("n3", "n3", 3)
+    harness.state.node_down("n2", harness.now_s)
+    assert harness.sendings_of(pending)[2].issued_at == 500, "the entry may be the second node's"
+    harness.answer("n3", pending, pb.OK)
+    assert pending.outcomes == [pb.OK]
+
+
+def test_a_late_answer_of_a_deposed_node_does_not_end_the_repeat_that_came_back_to_it() -> None:
+    harness = Harness()
+    harness.hint("n1", "n1", 1)
+    pending = harness.submit(pb.PUT)
+    number = pending.operation.id
+    harness.write_frames()
+    harness.hint("n2", "n2", 2)
+    harness.advance(SILENT_S)
+    harness.write_frames()
+    harness.hint("n1", "n1", 3)
+    harness.state.node_down("n2", harness.now_s)
+    assert harness.nodes_of(pending) == ["n1", "n2", "n1"]
+    harness.state.result("n1", pb.Result(id=number, status=pb.CONDITION_FAILED), harness.now_s)
+    assert (pending.outcomes, harness.state.late_results) == ([], 1)
+
+
+@pytest.mark.parametrize("how", ["probed", "named by a refusal"])
+def test_a_write_that_was_not_meant_for_one_term_is_not_repeated(how: str) -> None:
+    harness = Harness()
+    if how == "probed":
+        pending = harness.submit(pb.PUT)
+        harness.advance(limits.PROBE_MS / 1000)
+    else:
+        harness.hint("n1", "n1", 1)
+        pending = harness.submit(pb.PUT)
+        harness.answer("n1", pending, pb.NOT_LEADER, leader="n2")
+    assert harness.sendings_of(pending)[-1].term == 0
+    harness.write_frames()
+    harness.hint("n3", "n3", 4)
+    lose_stream(harness, pending)
+    assert pending.outcomes == [Failure.UNKNOWN], "it could still be judged after its repeat"
+
+
+def test_a_repeat_waits_for_a_leader_and_probes_only_in_a_term_that_is_known() -> None:
+    harness = Harness()
+    harness.hint("n1", "n1", 6)
+    pending = harness.submit(pb.PUT)
+    harness.write_frames()
+    harness.hint("n1", "", 7)
+    answer_unknown(harness, pending)
+    harness.advance(limits.PROBE_MS / 1000)
+    assert [operation.term for operation in harness.sendings_of(pending)] == [6, 7]
+
+
+def test_a_denial_of_a_term_that_is_over_does_not_unseat_the_leader() -> None:
+    harness = Harness()
+    harness.hint("n1", "n1", 1)
+    pending = harness.submit(pb.PUT)
+    harness.hint("n1", "n1", 2)
+    harness.answer("n1", pending, pb.NOT_LEADER, leader="n1")
+    assert harness.state.leader_of(1) == ("n1", 2)
+    assert [operation.term for operation in harness.sendings_of(pending)] == [1, 2]
+
+
+@pytest.mark.parametrize("end", [pb.NOT_LEADER, pb.OVERLOADED, pb.UNAVAILABLE, pb.UNKNOWN, pb.FORGOTTEN, None])
+def test_a_write_in_doubt_never_ends_as_if_nothing_had_happened(end: int | None) -> None:
+    harness = Harness()
+    harness.hint("n1", "n1", 1)
+    pending = harness.submit(pb.PUT)
+    harness.write_frames()
+    lose_stream(harness, pending)
+    harness.hint("n2", "n2", 2)
+    if end is not None:
+        harness.write_frames()
+        harness.answer("n2", pending, end)
+        assert pending.outcomes == ([Failure.UNKNOWN] if end == pb.FORGOTTEN else [])
+    for node_id in NODES:
+        harness.state.node_down(node_id, harness.now_s)
+    harness.advance(OPERATION_S + 0.2)
+    assert pending.outcomes == [Failure.UNKNOWN]
+
+
+def test_a_write_in_doubt_that_finds_no_room_is_unknown() -> None:
+    harness = Harness(in_flight_max=1)
+    harness.hint("n1", "n1", 1)
+    pending = harness.submit(pb.PUT)
+    harness.write_frames()
+    other = harness.submit(pb.PUT, partition=2)
+    assert harness.state.waiting == 1
+    assert other.outcomes == []
+    lose_stream(harness, pending)
+    assert pending.outcomes == [Failure.UNKNOWN]
 
 
 @WRITES
@@ -262,20 +403,23 @@ def test_a_sent_write_without_answer_is_unknown_at_its_deadline(kind: int) -> No
 SILENT_S = limits.DEPOSED_SILENCE_MS_MAX / 1000 + 0.2
 
 
-@pytest.mark.parametrize(("is_sent", "failure"), [(True, Failure.UNKNOWN), (False, Failure.NOT_DONE)])
-def test_a_write_on_a_silent_node_ends_soon_once_another_node_leads(is_sent: bool, failure: Failure) -> None:
+@pytest.mark.parametrize("is_sent", [True, False])
+def test_a_write_on_a_silent_node_goes_to_the_one_that_leads_by_now(is_sent: bool) -> None:
     harness = Harness()
     harness.hint("n1", "n1", 1)
-    pending, elsewhere = harness.submit(pb.PUT), harness.submit(pb.PUT, partition=2)
     harness.hint("n1", "n1", 1, partition=2)
+    pending, elsewhere = harness.submit(pb.PUT), harness.submit(pb.PUT, partition=2)
     if is_sent:
         harness.write_frames()
     harness.advance(SILENT_S)
-    assert pending.outcomes == [], "nobody else leads: the answer may still come"
+    assert harness.nodes_of(pending) == ["n1"], "nobody else leads: the answer may still come"
     harness.hint("n2", "n2", 2)
     harness.advance(SILENT_S)
-    assert pending.outcomes == [failure]
-    assert elsewhere.outcomes == [], "its leader is silent but not deposed"
+    assert harness.nodes_of(pending) == ["n1", "n2"]
+    assert harness.sendings_of(pending)[1].is_repeat is is_sent
+    assert harness.nodes_of(elsewhere) == ["n1"], "its leader is silent but not deposed"
+    harness.answer("n2", pending, pb.OK)
+    assert pending.outcomes == [pb.OK]
 
 
 def test_a_write_on_a_deposed_node_that_still_answers_others_is_waited_for() -> None:
@@ -322,16 +466,13 @@ def test_a_verdict_ends_the_operation(status: int) -> None:
     assert harness.state.idle
 
 
-def test_unknown_of_a_write_is_final_and_of_a_read_is_tried_again() -> None:
+def test_unknown_of_a_read_is_tried_again() -> None:
     harness = Harness()
     harness.hint("n1", "n1", 1)
-    write, read = harness.submit(pb.PUT), harness.submit(pb.GET_STRONG)
+    read = harness.submit(pb.GET_STRONG)
     harness.write_frames()
-    harness.answer("n1", write, pb.UNKNOWN)
     harness.answer("n1", read, pb.UNKNOWN)
     harness.advance(0.1)
-    assert write.outcomes == [Failure.UNKNOWN]
-    assert harness.nodes_of(write) == ["n1"]
     assert harness.nodes_of(read) == ["n1", "n1"]
 
 
@@ -536,7 +677,9 @@ def test_at_a_limit_a_new_operation_is_refused_at_once(limit: str) -> None:
 
 def test_before_any_catalog_every_node_of_the_settings_is_asked_for_it() -> None:
     harness = Harness()
-    harness.state = RoutingState(streams=harness, own_az="az-b", node_ids=NODES, in_flight_max=10)
+    harness.state = RoutingState(
+        streams=harness, own_az="az-b", node_ids=NODES, in_flight_max=10, next_id=lambda: next(harness.numbers)
+    )
     for node_id in NODES:
         harness.state.node_up(node_id, harness.now_s)
     pending = harness.submit(pb.CATALOG_READ, 0)
@@ -572,7 +715,9 @@ EVENTS = st.lists(
 
 
 @given(EVENTS)
-def test_whatever_happens_every_operation_ends_exactly_once_and_no_unknown_write_is_repeated(events: list) -> None:
+def test_whatever_happens_every_operation_ends_once_and_a_write_in_doubt_is_repeated_only_with_its_id(
+    events: list,
+) -> None:
     harness = Harness(in_flight_max=5)
     for name, argument in events:
         if name == "submit":
@@ -580,9 +725,9 @@ def test_whatever_happens_every_operation_ends_exactly_once_and_no_unknown_write
         elif name == "up":
             harness.state.node_up(argument, harness.now_s)
         elif name == "down":
-            check_down(harness, argument)
+            harness.state.node_down(argument, harness.now_s)
         elif name == "write":
-            for pending in harness.pendings.values():
+            for pending in harness.pendings:
                 pending.sent = pending.sent or bool(pending.node)
         elif name == "advance":
             harness.advance(argument)
@@ -590,24 +735,31 @@ def test_whatever_happens_every_operation_ends_exactly_once_and_no_unknown_write
             harness.hint(*argument)
         else:
             position, status, leader = argument
-            waiting = [pending for pending in harness.pendings.values() if pending.node and not pending.done]
+            waiting = [pending for pending in harness.pendings if pending.node and not pending.done]
             if waiting:
                 pending = waiting[position % len(waiting)]
                 harness.answer(pending.node, pending, status, leader)
         assert harness.state.waiting <= 5
     harness.advance(OPERATION_S + 0.5)
-    assert all(len(pending.outcomes) == 1 for pending in harness.pendings.values())
+    for pending in harness.pendings:
+        assert len(pending.outcomes) == 1
+        check_sendings(harness, pending)
     assert harness.state.idle
     assert harness.state.waiting == 0
 
 
-def check_down(harness: Harness, node_id: str) -> None:
-    """Losing a stream makes exactly its sent writes unknown."""
-    live = node_id in harness.state.live_nodes
-    written = [
-        pending
-        for pending in harness.pendings.values()
-        if live and pending.node == node_id and pending.sent and not pending.is_read and not pending.done
-    ]
-    harness.state.node_down(node_id, harness.now_s)
-    assert all(pending.outcomes == [Failure.UNKNOWN] for pending in written)
+def check_sendings(harness: Harness, pending: Recorded) -> None:
+    """The law of repeats, of all that was sent of one operation and of how it ended."""
+    sendings = harness.sendings_of(pending)
+    assert len({operation.request_id for operation in sendings}) <= 1
+    repeats = [operation.is_repeat for operation in sendings]
+    assert repeats == sorted(repeats), "once in doubt, always"
+    if pending.is_read:
+        assert not any(repeats)
+    if any(repeats):
+        first = repeats.index(True)
+        assert all(operation.term for operation in sendings[first - 1 :])
+        terms = [operation.term for operation in sendings[first - 1 :]]
+        assert terms == sorted(terms)
+        assert len({operation.id for operation in sendings[first - 1 :]}) == len(terms)
+        assert pending.outcomes[0] not in (Failure.NOT_DONE, Failure.OVERLOADED)
