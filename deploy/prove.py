@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -97,7 +98,7 @@ def prove(scenarios: Sequence[str] = SCENARIOS) -> int:
             ensure_image(say)
             passed = _run("a session of boto3, and tests", [sys.executable, "-m", "pytest", "-q", "tests/compose"])
             for name in scenarios:
-                command = [sys.executable, "-m", "tools.cli", "chaos", "run", name, "--against", "compose"]
+                command = [sys.executable, "-m", "chaos", "run", name, "--against", "compose"]
                 passed &= _run(f"chaos scenario {name}", command)
             left = [name for name in left_behind() if name not in before]
             for name in left:
@@ -121,4 +122,6 @@ def _compose_version() -> str:
 
 
 if __name__ == "__main__":
+    # Asked to end, it ends its engine too.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(EXIT_FAILED))
     sys.exit(prove())

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from chaos import scenario
 from deploy.docker import EngineError, compose_command, reason_without_engine, run
 from deploy.engine import PROGRAMS, reason_not_to_start, without_docker
 from deploy.image import ROOT, cache_folder, source_files
-from deploy.prove import EXIT_CANNOT
+from deploy.prove import EXIT_CANNOT, SCENARIOS
 
 pytestmark = pytest.mark.unit
 
@@ -148,3 +149,11 @@ def test_the_firewall_is_as_before_but_for_what_others_changed_meanwhile() -> No
     assert without_docker(NAT_AFTER, before) == before
     # A firewall that had no rules at all prints nothing.
     assert ":FORWARD ACCEPT" in without_docker(AFTER, "")
+
+
+def test_the_chaos_command_that_is_run_exists_whatever_is_installed() -> None:
+    # `trizone chaos` is found through the installed distribution, which may be older than this tree.
+    command = [sys.executable, "-m", "chaos", "run", "no-such-scenario", "--against", "compose"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert "there is no scenario" in done.stderr
+    assert set(SCENARIOS) <= set(scenario.names())
