@@ -31,6 +31,8 @@ class RunArena:
         self.events: list[Event] = []
         # Exit statuses that are right, by process.
         self.expected_ends: dict[str, int] = {}
+        # Processes that may end so without the scenario's saying so.
+        self.explained: set[str] = set()
         self.injection = injection
         self._zero_s = time.monotonic()
         self.on_event: Callable[[Event], None] = lambda _event: None
@@ -62,9 +64,11 @@ class RunArena:
         """A remark of a fault."""
         self.say("note", text)
 
-    def expect_end(self, name: str, *, status: int) -> None:
+    def expect_end(self, name: str, *, status: int, is_counted: bool = True) -> None:
         """This process will end by itself with this status."""
         self.expected_ends[name] = status
+        if not is_counted:
+            self.explained.add(name)
 
     def set_rules(self, node: str, rules: Sequence[Any]) -> None:
         """Add fault rules on a node."""

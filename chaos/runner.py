@@ -112,7 +112,7 @@ class Run:
         result = self._result(began_at)
         if not result.passed:
             self._saved.keep_logs(self._target)
-        self._saved.write(result, self._log.calls)
+        self._saved.write(result, self._log.calls, self._log.totals)
         if interrupted is not None:
             raise interrupted
         return result
@@ -150,8 +150,7 @@ class Run:
         self._look_for_ends()
         self._verdicts += self._load.check()
         self._verdicts += [
-            verdicts.linearizable(self._log.calls),
-            verdicts.eventual_values(self._log.calls),
+            *verdicts.of_history(self._log.calls, self._log.totals),
             verdicts.expected_answers(self._log.unexpected),
         ]
 
@@ -192,9 +191,11 @@ class Run:
     def _look_for_ends(self) -> None:
         """Processes that ended by themselves are part of the result, whether a fault explains them or not."""
         for ended in self._target.ended():
-            self._exits.append((ended.name, ended.status))
             due = self._arena.expected_ends.pop(ended.name, None)
-            kind = "process" if due is not None and due == ended.status else "error"
+            is_due = due is not None and due == ended.status
+            if not (is_due and ended.name in self._arena.explained):
+                self._exits.append((ended.name, ended.status))
+            kind = "process" if is_due else "error"
             self._arena.say(kind, f"{ended.name} ended by itself with status {ended.status}")
 
     def _clean_up(self) -> None:
@@ -303,13 +304,15 @@ def lacking(target: Target) -> str:
         f"{replica.node} in partition {partition.id}"
         for partition in status.partitions
         for replica in partition.replicas
-        if replica.lag is None or replica.lag > LAG_ENTRIES_MAX
+        if replica.lag is None or replica.lag > LAG_ENTRIES_MAX or replica.role in UNFINISHED
     ]
     return f"behind: {', '.join(behind)}" if behind else ""
 
 
-# What a node logs when it has rebuilt a replica from its peers.
-REBUILT_EVENT = "replica_rebuilt"
+# What a node logs of a replica that its peers rebuild; that it has come to an end is part of having converged.
+REBUILT_EVENT = "replica_rebuilding"
+# Roles of replicas that are not yet as good as others.
+UNFINISHED = frozenset(("rebuilding", "installing"))
 
 
 def _describe(target: Target) -> Cluster:

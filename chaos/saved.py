@@ -5,7 +5,7 @@ Used by chaos.runner. Law: a file appears whole.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from chaos.result import RunResult, to_json
@@ -48,9 +48,9 @@ class Saved:
             (folder / f"{name}.log").write_text(text, encoding="utf-8")
             self.log_names.append(f"logs/{name}.log")
 
-    def write(self, result: RunResult, calls: Sequence[Call]) -> None:
+    def write(self, result: RunResult, calls: Sequence[Call], totals: Mapping[str, int]) -> None:
         """Write the result and the history."""
-        header = Header(seed=result.seed, scenario=result.scenario, command=result.command)
+        header = Header(seed=result.seed, scenario=result.scenario, command=result.command, totals=totals)
         part = self.folder / f"{self.HISTORY}.part"
         histories.save(part, header, calls)
         part.replace(self.folder / self.HISTORY)

@@ -23,6 +23,7 @@ import psutil
 from harness.http import HttpConnection
 from harness.settings import HOST, Overrides, free_http_port, settings_text
 from harness.waiting import wait_until
+from runtime.clock import SystemClock
 from tools.folder import ClusterFolder, read_settings
 from tools.ports import ephemeral_begin, first_chosen_port, is_free
 from tools.probe import NodeProbe
@@ -120,6 +121,13 @@ class LocalCluster:
         """Start one process again and wait until it answers."""
         self._require_main_thread()
         if not self.supervisor.start_one(name):
+            raise RuntimeError(f"{name} runs already")
+
+    def rebuild(self, name: str) -> None:
+        """`trizone start NAME --rebuild`: its data set aside, rebuilt from its peers."""
+        self._require_main_thread()
+        self._folder.set_data_aside(self.settings.node(name).data_folder, SystemClock().wall_ms())
+        if not self.supervisor.start_one(name, "--rebuild"):
             raise RuntimeError(f"{name} runs already")
 
     def kill(self, name: str) -> None:

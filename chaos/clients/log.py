@@ -49,6 +49,8 @@ class ClientLog:
 
     operations: list[Operation] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
+    # Keys that are banks, with their totals.
+    totals: dict[str, int] = field(default_factory=dict)
     # "write 500 InternalServerError" -> count
     errors: Counter[str] = field(default_factory=Counter)
     # Answers that no fault explains.

@@ -53,8 +53,8 @@ class Arena(Protocol):
     def note(self, text: str) -> None:
         """A line for the report."""
 
-    def expect_end(self, name: str, *, status: int) -> None:
-        """This process will end by itself with this status, and that is right."""
+    def expect_end(self, name: str, *, status: int, is_counted: bool = True) -> None:
+        """This process will end by itself with this status, and that is right; `is_counted`: the scenario says so."""
 
     def set_rules(self, node: str, rules: Sequence[Any]) -> None:
         """Add fault rules on a node (tools.faults). Raises TargetError."""

@@ -1,7 +1,8 @@
-"""Damage on disk: bytes of a node's files are changed while it is down.
+"""Damage on disk: bytes of a node's files are changed, or all of them are lost, while it is down.
 
-The node must notice when it starts, say so, and have the replica rebuilt by its peers; it may never serve what it
-cannot trust. Law: only one node at a time has a damaged disk, for two would be more than the model allows.
+The node must notice, say so, end itself with status 1, and be rebuilt by its peers; it may never serve what it cannot
+trust, nor forget what it promised. Law: only one node at a time has a damaged disk: two are more than three replicas
+bear.
 """
 
 from __future__ import annotations
@@ -13,40 +14,81 @@ from typing import ClassVar, Literal
 from chaos.faults.base import Arena, Fault, State, Steps, Victim
 from chaos.targets.base import TargetError
 
-# So many bytes in a row are inverted, at so many places of the file.
 RUN_BYTES = 16
-PLACES = 3
-REBUILT_WITHIN_S = 90.0
+# A table is read a block at a time: damage in each of its blocks is met by the first read.
+TABLE_STEP_BYTES = 2048
+LOG_PLACES = 3
+# How a node ends that has met damage, and the event that says so.
+DAMAGE_EXIT = 1
+DAMAGE_EVENT = '"store_damaged"'
+MET_WITHIN_S = 60.0
+REBUILT_WITHIN_S = 120.0
+# Under load the newest entries are always on their way.
+LAG_ENTRIES_MAX = 50
 
 
 class Damage(Fault):
-    """The victim is killed, bytes of its files are inverted, and it is started again."""
+    """A node is killed, its files are damaged or lost, and it must be rebuilt by its peers instead of serving them."""
 
     needs_length: ClassVar[bool] = False
 
     fault: Literal["damage"]
     victim: Victim
-    # sst: the largest table file. journal: the write-ahead log, where the newest log entries are.
-    file: Literal["sst", "journal"]
+    # sst: the largest table. journal: the write-ahead log, where the newest entries are. disk: everything is gone.
+    file: Literal["sst", "journal", "disk"]
 
     def inject(self, arena: Arena, state: State) -> Steps:
-        """Kill, damage, start, and wait until its replicas have caught up."""
+        """Kill, damage, start, and wait until the node has noticed and its replicas are whole again."""
         routers = set(arena.view().routers)
         node = next(name for name in arena.pick(self.victim) if name not in routers)
         state.victims = [node]
+        state.kept["logged"] = len(arena.target.log_text(node))
         arena.target.kill([node])
         yield
-        path = largest(arena.target.data_folder(node), "*.sst" if self.file == "sst" else "*.log")
-        places = invert(path, arena.rng)
-        state.detail = f"{path.name}, {path.stat().st_size} bytes, at {', '.join(map(str, places))}"
-        arena.note(f"damaged {node}: {state.detail}")
+        if self.file == "disk":
+            state.detail = "its disk is lost"
+        else:
+            path = largest(arena.target.data_folder(node), "*.sst" if self.file == "sst" else "*.log")
+            count = invert(path, arena.rng, everywhere=self.file == "sst")
+            state.detail = f"{path.name} of {path.stat().st_size} bytes, {count} places"
+            arena.note(f"damaged {node}: {state.detail}")
+            arena.expect_end(node, status=DAMAGE_EXIT, is_counted=False)
+            if _starts(arena, node):
+                yield from arena.wait(
+                    lambda: not arena.target.is_running(node), f"{node} meets the damage", MET_WITHIN_S
+                )
+            if not _has_noticed(arena, state, node):
+                raise TargetError(f"{node} ended, and not because it noticed the damage")
+            arena.note(f"{node} has noticed that its store is damaged, and ended")
         yield
-        arena.bring_back([node])
-        yield from arena.wait(lambda: has_caught_up(arena, node), f"{node} has rebuilt its replicas", REBUILT_WITHIN_S)
+        arena.target.rebuild(node)
+        arena.note(f"{node} is started to be rebuilt by its peers")
+        yield from arena.wait(lambda: is_whole(arena, node), f"{node} is rebuilt", REBUILT_WITHIN_S)
+        arena.note(f"{node} is rebuilt")
 
     def heal(self, arena: Arena, state: State) -> None:
-        """Start it if it does not run."""
-        arena.bring_back(state.victims)
+        """Start it if it does not run: on its own data as long as that was not found to be damaged."""
+        for node in state.victims:
+            if arena.target.is_running(node):
+                continue
+            if self.file == "disk" or _has_noticed(arena, state, node):
+                arena.target.rebuild(node)
+            else:
+                arena.bring_back([node])
+
+
+def _starts(arena: Arena, node: str) -> bool:
+    """Start it; False when it ended while it started."""
+    try:
+        arena.target.start_process(node)
+    except TargetError:
+        return False
+    return True
+
+
+def _has_noticed(arena: Arena, state: State, node: str) -> bool:
+    """Has the node said since its damage that its store is damaged?"""
+    return DAMAGE_EVENT in arena.target.log_text(node)[state.kept.get("logged", 0) :]
 
 
 def largest(folder: Path, pattern: str) -> Path:
@@ -57,25 +99,29 @@ def largest(folder: Path, pattern: str) -> Path:
     return found[-1]
 
 
-def invert(path: Path, rng: random.Random) -> list[int]:
-    """Invert runs of bytes in the middle of a file; where they begin."""
+def invert(path: Path, rng: random.Random, *, everywhere: bool) -> int:
+    """Invert runs of bytes in a file, `everywhere` or at a few places in its middle; at how many places."""
     data = bytearray(path.read_bytes())
     # Not the end: there a torn record is what a crash leaves, and no damage.
-    end = max(1, len(data) * 3 // 4)
-    places = sorted(rng.randrange(len(data) // 8, end) for _ in range(PLACES))
+    begin, end = len(data) // 8, max(len(data) // 8 + 1, len(data) * 3 // 4)
+    if everywhere:
+        places = list(range(0, end, TABLE_STEP_BYTES))
+    else:
+        places = sorted(rng.randrange(begin, end) for _ in range(LOG_PLACES))
     for place in places:
         for position in range(place, min(place + RUN_BYTES, len(data))):
             data[position] ^= 0xFF
     path.write_bytes(data)
-    return places
+    return len(places)
 
 
-def has_caught_up(arena: Arena, node: str) -> bool:
-    """Does every replica of the node follow its leader closely?"""
+def is_whole(arena: Arena, node: str) -> bool:
+    """Is every replica of the node an ordinary one again, close behind its leader?"""
     status = arena.target.status()
     rows = [replica for partition in status.partitions for replica in partition.replicas if replica.node == node]
-    return bool(rows) and status.healthy and all(row.lag is not None and row.lag <= LAG_ENTRIES_MAX for row in rows)
-
-
-# Under load the newest entries are always on their way.
-LAG_ENTRIES_MAX = 50
+    return (
+        bool(rows)
+        and status.healthy
+        and all(row.role in ("leader", "follower") for row in rows)
+        and all(row.lag is not None and row.lag <= LAG_ENTRIES_MAX for row in rows)
+    )

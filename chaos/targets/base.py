@@ -99,6 +99,9 @@ class Target(Protocol):
     def start_processes(self, names: Sequence[str]) -> None:
         """Start several at once: what cannot serve without the others need not answer alone."""
 
+    def rebuild(self, node: str) -> None:
+        """Set aside the data of a node that is down, and start it to be rebuilt by its peers. Raises NotSupported."""
+
     def pause(self, name: str) -> None:
         """SIGSTOP: alive, connections open, silent."""
 

@@ -247,6 +247,10 @@ class ComposeTarget:
             return ask_routers(routers)[0].ready
         return any(node.id == name and node.up for node in self.status().nodes)
 
+    def rebuild(self, node: str) -> None:
+        """The entry point of a container takes no further options."""
+        raise NotSupported(f"{node}: containers are not rebuilt from here")
+
     def pause(self, name: str) -> None:
         """Freeze all its threads: alive, connections open, silent."""
         with _translated():

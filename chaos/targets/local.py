@@ -143,6 +143,12 @@ class LocalTarget:
         for name in names:
             self._remember(name)
 
+    def rebuild(self, node: str) -> None:
+        """Set what is left of its data aside and start it with --rebuild."""
+        self._collect_ended()
+        self._asked(lambda: self._cluster.rebuild(node))
+        self._remember(node)
+
     def pause(self, name: str) -> None:
         """SIGSTOP."""
         self._asked(lambda: self._cluster.pause(name))

@@ -10,12 +10,14 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from chaos.clients.log import Told
-from chaos.clients.session import Session
+from chaos.clients.session import Answer, Session
 from chaos.result import Verdict
 from chaos.workloads.base import BACKOFF_S, final_item, key_of, keys_of, put_surely, randoms, read, verdict
+from histories.records import Action, Call, totals_text
 
 ACCOUNTS = 8
 OPENING_BALANCE = 100
+TOTAL = ACCOUNTS * OPENING_BALANCE
 READ_SHARE = 0.4
 AMOUNT_MAX = 20
 
@@ -35,6 +37,7 @@ class Bank:
     async def setup(self) -> None:
         """Every account begins with the same balance."""
         for key in self._keys:
+            self._session.log.totals[key] = TOTAL
             await put_surely(self._session, key, {f"a{n}": {"N": str(OPENING_BALANCE)} for n in range(ACCOUNTS)})
 
     def clients(self) -> list[Coroutine[Any, Any, None]]:
@@ -46,14 +49,31 @@ class Bank:
         while not session.stopping.is_set():
             key = rng.choice(self._keys)
             if rng.random() < READ_SHARE:
-                answer = await read(session, key, client=number, strong=rng.random() < 0.5)
+                strong = rng.random() < 0.5
+                answer = await read(session, key, client=number, strong=strong)
                 if answer.told is Told.OK:
                     self._reads += 1
+                    self._record(key, answer, strong=strong, client=f"bank-{number}")
                     self._wrong += judge_bank(f"{key} at {answer.began_s:.3f} s", answer.item)
             else:
                 answer = await session.call("UpdateItem", key, self._transfer(rng, key), kind="write", client=number)
                 self._transfers += answer.ok
             await session.pause(rng.uniform(0.5, 1.5) * self._think_s if answer.told is Told.OK else BACKOFF_S)
+
+    def _record(self, key: str, answer: Answer, *, strong: bool, client: str) -> None:
+        self._session.log.calls.append(
+            Call(
+                key=key,
+                action=Action.READ,
+                invoked_at=answer.began_s,
+                returned_at=answer.ended_s,
+                observed=totals_text(balances(answer.item)) if answer.item else None,
+                is_strong=strong,
+                client=client,
+                router_az=answer.router_az,
+                served_by=answer.served_by,
+            )
+        )
 
     @staticmethod
     def _transfer(rng: random.Random, key: str) -> Mapping[str, Any]:
@@ -70,16 +90,21 @@ class Bank:
         for key in self._keys:
             self._wrong += judge_bank(f"{key} at the end", await final_item(self._session, key))
         detail = f"{self._transfers} transfers, {self._reads} totals read during them"
-        return [verdict("bank totals", self._wrong, detail)]
+        return [verdict("bank, every read", self._wrong, detail)]
+
+
+def balances(item: Mapping[str, Any]) -> dict[str, int]:
+    """Balance by account."""
+    return {f"a{number}": int(item[f"a{number}"]["N"]) for number in range(ACCOUNTS)}
 
 
 def judge_bank(where: str, item: Mapping[str, Any] | None) -> list[str]:
     """What is wrong with one state of a bank."""
     if not item:
         return [f"{where}: the bank is gone"]
-    balances = [int(item[f"a{number}"]["N"]) for number in range(ACCOUNTS)]
-    if sum(balances) != ACCOUNTS * OPENING_BALANCE:
-        return [f"{where}: the total is {sum(balances)} instead of {ACCOUNTS * OPENING_BALANCE}: {balances}"]
-    if min(balances) < 0:
-        return [f"{where}: an account holds {min(balances)} although transfers require cover"]
+    found = balances(item)
+    if sum(found.values()) != TOTAL:
+        return [f"{where}: the total is {sum(found.values())} instead of {TOTAL}: {found}"]
+    if min(found.values()) < 0:
+        return [f"{where}: an account holds {min(found.values())} although transfers require cover"]
     return []

@@ -76,7 +76,11 @@ class Counters:
             )
             wrong += judge_counter(key, self._acknowledged[key], self._unknown[key], value)
         done = sum(self._acknowledged.values())
-        return [verdict("counters", wrong, f"{done} increments acknowledged, {sum(self._unknown.values())} unknown")]
+        return [
+            verdict(
+                "counters at the end", wrong, f"{done} increments acknowledged, {sum(self._unknown.values())} unknown"
+            )
+        ]
 
 
 def judge_counter(key: str, acknowledged: int, unknown: int, value: int) -> list[str]:

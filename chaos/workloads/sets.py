@@ -13,6 +13,7 @@ from chaos.clients.log import Told
 from chaos.clients.session import Session
 from chaos.result import Verdict
 from chaos.workloads.base import BACKOFF_S, final_item, key_of, keys_of, randoms, verdict
+from histories.records import Action, Call, list_text
 
 # Then a new item is begun: an item may hold 400 KB, and every addition writes the whole item again.
 ELEMENTS_PER_ITEM = 300
@@ -52,10 +53,16 @@ class Sets:
                 "ExpressionAttributeValues": {":e": {"SS": [element]}},
             }
             answer = await session.call("UpdateItem", key, request, kind="write", client=number)
-            if answer.told is Told.OK:
-                self._acknowledged.setdefault(key, set()).add(element)
-            elif answer.told is Told.UNKNOWN:
-                self._unknown.setdefault(key, set()).add(element)
+            if answer.told is not Told.FAILED:
+                call = Call(
+                    key=key, action=Action.INSERT, invoked_at=answer.began_s, value=element, client=f"set-{number}"
+                )
+                if answer.told is Told.OK:
+                    call.returned_at = answer.ended_s
+                    self._acknowledged.setdefault(key, set()).add(element)
+                else:
+                    self._unknown.setdefault(key, set()).add(element)
+                session.log.calls.append(call)
             await session.pause(rng.uniform(0.5, 1.5) * self._think_s if answer.told is Told.OK else BACKOFF_S)
 
     async def check(self) -> list[Verdict]:
@@ -64,10 +71,20 @@ class Sets:
         for key in sorted(self._acknowledged.keys() | self._unknown.keys()):
             item = await final_item(self._session, key)
             found = set(item.get("elements", {}).get("SS", ())) if item else set()
+            moment = self._session.now_s()
+            self._session.log.calls.append(
+                Call(
+                    key=key,
+                    action=Action.READ,
+                    invoked_at=moment,
+                    returned_at=moment,
+                    observed=list_text(sorted(found)) if item else None,
+                )
+            )
             wrong += judge_set(key, self._acknowledged.get(key, set()), self._unknown.get(key, set()), found)
         added = sum(len(elements) for elements in self._acknowledged.values())
         unknown = sum(len(elements) for elements in self._unknown.values())
-        return [verdict("sets", wrong, f"{added} elements acknowledged, {unknown} unknown")]
+        return [verdict("sets at the end", wrong, f"{added} elements acknowledged, {unknown} unknown")]
 
 
 def judge_set(key: str, acknowledged: set[str], unknown: set[str], found: set[str]) -> list[str]:
