@@ -124,6 +124,8 @@ class State:
         # Set by the executor: names what is set elsewhere, and how long it is meant to last.
         self.id = ""
         self.for_s = 0.0
+        # Chosen by a mix: no scenario can say beforehand that a process will end.
+        self.is_chosen = False
         # What the report calls the fault, where that is not its own word.
         self.word = ""
         # In words for the report; empty: the victims' names.

@@ -104,7 +104,7 @@ class _DiskDeath(_MachineFault):
 
     def _await_end(self, arena: Arena, state: State) -> Steps:
         for node in state.victims:
-            arena.expect_end(node, status=DISK_EXIT)
+            arena.expect_end(node, status=DISK_EXIT, is_counted=not state.is_chosen)
         yield from arena.wait(
             lambda: not any(arena.target.is_running(node) for node in state.victims),
             f"{state.words} has ended itself because of its disk",

@@ -48,6 +48,7 @@ class Mix(Fault):
         """Choose, and inject that."""
         chosen = self.make(arena.rng.choice(self.of))
         state.kept["chosen"] = chosen
+        state.is_chosen = True
         state.word = str(getattr(chosen, "fault", ""))
         return chosen.inject(arena, state)
 
