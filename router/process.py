@@ -11,20 +11,16 @@ import gc
 import random
 import secrets
 import signal
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, start_http_server
 
+from router.core import RouterCore, build_core
 from router.http.answers import RequestIds
 from router.http.server import HttpServer
-from router.metrics import Counts, Gauges, RouterCollector
-from router.operations.call import Services, WriteIds
-from router.operations.registry import METRIC_NAMES, Operations
+from router.metrics import Gauges, RouterCollector
 from router.routing.catalog_copy import CatalogCopy
-from router.routing.catalog_reader import CatalogReader
-from router.routing.dispatcher import Dispatcher
 from runtime.clock import SystemClock
 from runtime.logs import get_logger
 from runtime.tasks import TaskOwner
@@ -41,56 +37,25 @@ _GC_THRESHOLDS = (50_000, 20, 50)
 class RouterParts:
     """The wired router, before anything listens."""
 
-    copy: CatalogCopy
-    reader: CatalogReader
-    counts: Counts
-    dispatcher: Dispatcher
-    operations: Operations
+    core: RouterCore
     http: HttpServer
 
 
 def build(settings: ClusterSettings, router_id: str, cluster_id: str, tasks: TaskOwner) -> RouterParts:
     """Wire a router on the running loop; nothing listens or connects yet."""
     clock = SystemClock()
-    copy = CatalogCopy()
-    counts = Counts(METRIC_NAMES)
-    dispatcher = Dispatcher(
-        settings=settings,
-        router_id=router_id,
-        cluster_id=cluster_id,
-        copy=copy,
-        counts=counts,
-        clock=clock,
-        rng=random.Random(secrets.randbits(64)),
-        tasks=tasks,
-    )
-    reader = CatalogReader(dispatcher)
-    operations = Operations(reader)
-    operations.bind(
-        Services(
-            port=dispatcher,
-            copy=copy,
-            clock=clock,
-            write_ids=WriteIds(secrets.token_bytes(8)),
-            new_uuid=lambda: str(uuid.uuid4()),
-            table_activation_ms=settings.timeouts.table_activation_ms,
-            tables_max=settings.limits.tables_max,
-            retry=operations.retry,
-            run_guarded=operations.run_guarded,
-            run_native=operations.run_native,
-        )
-    )
+    core = build_core(settings, router_id, cluster_id, tasks, clock=clock, rng=random.SystemRandom())
     http = HttpServer(
-        operations=operations,
-        counts=counts,
+        operations=core.operations,
+        counts=core.counts,
         clock=clock,
         request_ids=RequestIds(secrets.token_bytes(32)),
-        ready=lambda: dispatcher.ready,
+        ready=lambda: core.dispatcher.ready,
         body_bytes_max=settings.limits.request_body_bytes_max,
         connections_max=settings.limits.connections_max,
-        answering=lambda: _answering(dispatcher.answering, copy),
+        answering=lambda: _answering(core.dispatcher.answering, core.copy),
     )
-    return RouterParts(copy, reader, counts, dispatcher, operations, http)
+    return RouterParts(core, http)
 
 
 def _answering(node: str, copy: CatalogCopy) -> str:
@@ -104,13 +69,14 @@ def _serve_metrics(parts: RouterParts, own: RouterSettings) -> Callable[[], None
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
+    core = parts.core
     gauges = Gauges(
-        parked=lambda: parts.dispatcher.state.waiting,
-        outstanding=parts.dispatcher.state.outstanding,
-        catalog_version=lambda: parts.copy.version,
-        catalog_reads=lambda: parts.reader.reads,
+        parked=lambda: core.dispatcher.state.waiting,
+        outstanding=core.dispatcher.state.outstanding,
+        catalog_version=lambda: core.copy.version,
+        catalog_reads=lambda: core.reader.reads,
     )
-    registry.register(RouterCollector(parts.counts, gauges))
+    registry.register(RouterCollector(core.counts, gauges))
     server, thread = start_http_server(own.metrics_port, own.bind_host, registry)
 
     def stop() -> None:
@@ -140,7 +106,7 @@ async def run(settings: ClusterSettings, router_id: str, cluster_id: str) -> int
     try:
         stop_metrics = _serve_metrics(parts, own)
         port = await parts.http.start(own.bind_host, own.http_port)
-        parts.dispatcher.start()
+        parts.core.dispatcher.start()
         # Modules, settings and compiled validators live as long as the process: not to be scanned again and again.
         gc.collect()
         gc.freeze()
@@ -150,7 +116,7 @@ async def run(settings: ClusterSettings, router_id: str, cluster_id: str) -> int
         log.info("router_stopping")
         await parts.http.stop(settings.timeouts.drain_ms)
     finally:
-        parts.dispatcher.close()
+        parts.core.dispatcher.close()
         await tasks.close()
         if stop_metrics is not None:
             await loop.run_in_executor(None, stop_metrics)

@@ -1,314 +1,160 @@
-"""Routers without retries: they send real operations to real sessions and write down what they are told.
+"""Clients of the simulation: DynamoDB requests to routers, without retries, and what became of them.
 
-Created by simulation.run. A client follows the leaders that nodes announce, and now and then asks a node that does not
-lead. Law: a call that is said not to have happened is not in the history; after silence, a broken stream or UNKNOWN it
-stays open.
+Used by simulation.workloads. Law: what a client concludes from an answer is what any SDK's user must: a 500, a broken
+connection and silence mean that a write may have happened; throttling and a 503 mean that it has not.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import asyncio
+import enum
+import random
+from typing import Any, NamedTuple
 
 import orjson
 
+from dynamo.errors import DynamoError
 from dynamo.keys import KeyAttribute, KeySchema
-from dynamo.records import encode_record, record_json
-from dynamo.values import Item
-from histories.records import Action, Call
-from simulation.knobs import GROUPS, NODES, Knobs
-from simulation.process import Process, SimulatedSession
+from simulation.knobs import Knobs
+from simulation.life import Life
+from simulation.router import Reply, RouterMachine
+from simulation.table import RING
 from simulation.world import World
-from wire import data_pb2
+from topology.ring import HASH_BYTES
 
-TABLE_ID = 7
-# All items of a group are one item collection.
-TABLE_KEY = KeySchema(KeyAttribute("g", "S"), KeyAttribute("k", "S"))
-REGISTERS_PER_GROUP = 4
-COUNTERS_PER_GROUP = 2
-OPERATIONS_IN_FLIGHT_MAX = 24
-ANSWER_TIMEOUT_S = 1.5
-# A read that every node is asked: whoever answers strongly has to be right.
-ASK_ALL_PROBABILITY = 0.3
-_NOTHING_HAPPENED = frozenset(
-    (data_pb2.NOT_LEADER, data_pb2.OVERLOADED, data_pb2.UNAVAILABLE, data_pb2.WRONG_PARTITION)
-)
 _LATENCY_S = (0.0002, 0.002)
-_SWAP_CONDITION = "v = :expected"
+_REFUSALS = frozenset(("ServiceUnavailable", "ThrottlingException", "ProvisionedThroughputExceededException"))
 
 
-def keys_of(group_id: int) -> list[str]:
-    """The keys of one partition: registers, then counters."""
-    registers = [f"g{group_id}r{number}" for number in range(REGISTERS_PER_GROUP)]
-    return registers + [f"g{group_id}c{number}" for number in range(COUNTERS_PER_GROUP)]
+class Outcome(enum.Enum):
+    """What a client knows after its request."""
+
+    OK = "ok"
+    FAILED = "failed"  # the condition did not hold
+    REFUSED = "refused"  # nothing happened
+    UNKNOWN = "unknown"  # it may have happened
+    ERROR = "error"  # any other refusal, by `code`: nothing happened
 
 
-def group_of(key: str) -> int:
-    """The partition of a key."""
-    return int(key[1])
+class Answer(NamedTuple):
+    """The end of a request."""
+
+    outcome: Outcome
+    body: dict[str, Any]
+    code: str = ""
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether it is known to have happened."""
+        return self.outcome is Outcome.OK
 
 
-@dataclass(slots=True)
-class Asked:
-    """An operation under way."""
-
-    call: Call
-    kind: data_pb2.OperationKind
-    link: Link
+_SILENCE = Answer(Outcome.UNKNOWN, {}, "no answer")
+_BROKEN = Answer(Outcome.UNKNOWN, {}, "connection broke")
+_NOBODY = Answer(Outcome.REFUSED, {}, "nobody listens")
 
 
-class Link:
-    """A client's stream to one process."""
-
-    __slots__ = ("is_open", "last_answer_at", "last_request_at", "process", "session")
-
-    def __init__(self, process: Process) -> None:
-        self.process = process
-        self.session: SimulatedSession | None = None
-        self.is_open = True
-        self.last_request_at = 0.0
-        self.last_answer_at = 0.0
+def _answer_of(reply: Reply) -> Answer:
+    if reply is None:
+        return _BROKEN
+    if isinstance(reply, bytes):
+        return Answer(Outcome.OK, orjson.loads(reply))
+    return _answer_of_error(reply)
 
 
-def key_item(key: str) -> Item:
-    """The key attributes of an item."""
-    return {"g": {"S": key[:2]}, "k": {"S": key}}
+def _answer_of_error(error: DynamoError) -> Answer:
+    members = {name: orjson.loads(encoded) for name, encoded in error.members.items()}
+    if error.code == "ConditionalCheckFailedException":
+        return Answer(Outcome.FAILED, members, error.code)
+    if error.code in _REFUSALS:
+        return Answer(Outcome.REFUSED, members, error.code)
+    if error.status >= 500:
+        return Answer(Outcome.UNKNOWN, members, error.code)
+    return Answer(Outcome.ERROR, members, f"{error.code}: {error.message}")
 
 
-def to_item(key: str, value: str) -> bytes:
-    """The record of the item that holds a register's value."""
-    return encode_record({**key_item(key), "v": {"S": value}})
+class _WorldClock:
+    """The clock of clients is the world's."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def monotonic(self) -> float:
+        """Seconds of the run."""
+        return self._world.now
+
+    def wall_ms(self) -> int:
+        """Clients stamp nothing."""
+        return 0
 
 
-def from_item(item: bytes) -> str | None:
-    """The value in a record or in returned attributes (JSON); None: there is no item."""
-    if not item:
-        return None
-    attributes = orjson.loads(item if item.startswith(b"{") else record_json(item))
-    text: str = attributes["v"]["S"] if "v" in attributes else attributes["n"]["N"]
-    return text
+class Clients(Life):
+    """The process that all clients run in. It never breaks."""
 
-
-def to_operation(call: Call, kind: data_pb2.OperationKind, number: int) -> data_pb2.Operation:
-    """The wire form of a call."""
-    operation = data_pb2.Operation(
-        id=number,
-        partition=group_of(call.key),
-        kind=kind,
-        table_id=TABLE_ID,
-        key=TABLE_KEY.item_key_of_key(key_item(call.key)),
-    )
-    if call.action is Action.READ:
-        return operation
-    operation.request_id = number.to_bytes(16, "big")
-    if call.sees_old:
-        operation.flags = data_pb2.RETURN_OLD
-    if call.value is not None:
-        operation.item = to_item(call.key, call.value)
-    if call.action is Action.SWAP_IF:
-        operation.flags = data_pb2.RETURN_OLD_ON_CONDITION_FAILURE
-        values = {":expected": {"S": call.expected}}
-        operation.expressions = orjson.dumps({"condition": _SWAP_CONDITION, "values": values})
-    elif call.action is Action.ADD:
-        operation.flags = data_pb2.RETURN_UPDATED_NEW
-        operation.item = orjson.dumps(key_item(call.key))
-        operation.expressions = orjson.dumps({"update": "ADD n :one", "values": {":one": {"N": "1"}}})
-    return operation
-
-
-class Client:
-    """One client of the cluster with a stream to every node."""
-
-    def __init__(self, number: int, world: World, knobs: Knobs, told: Callable[[Call, data_pb2.OperationKind], None]):
-        self.name = f"client{number}"
-        self.history: list[Call] = []
-        self.is_working = False
+    def __init__(self, world: World, knobs: Knobs, routers: dict[str, RouterMachine]) -> None:
+        super().__init__("clients", world, world.random_stream("clients"), _WorldClock(world))
         self.answered = 0
         self.refused = 0
-        self._number = number
-        self._world = world
-        self._knobs = knobs
-        self._told = told
-        self._randomness = world.random_stream(self.name)
-        # A stubborn client believes one node whatever it hears: the one to catch a leader that is none any more.
-        self._favourite = NODES[number % len(NODES)] if knobs.stubborn_clients else None
-        self._links: dict[str, Link] = {}
-        self._leaders: dict[int, tuple[int, str]] = {}
-        self._asked: dict[int, Asked] = {}
-        self._operation_number = number << 32
-        self._value_number = 0
-        self._last_values: dict[str, str] = {}
+        self.unknown = 0
+        self.asked = 0
+        self._routers = routers
+        self._timeout_s = knobs.client_timeout_s
 
-    # ------------------------------------------------------------------ streams
-    def connect(self, process: Process) -> None:
-        """Open a stream to a process that just started."""
-        link = Link(process)
-        link.session = session = SimulatedSession(process, self._number, lambda data: self._sent_back(link, data))
-        session.router_id = self.name
-        self._links[process.node_id] = link
-        self._world.at(self._latency(), lambda: process.post(lambda: process.host.session_opened(session)))
-        link.last_request_at = self._world.now + _LATENCY_S[1]
+    @property
+    def now(self) -> float:
+        """Virtual seconds since the run began."""
+        return self._world.now
 
-    def disconnected(self, process: Process) -> None:
-        """The process died: what is under way there ends unknown, a moment later."""
-        link = self._links.pop(process.node_id, None)
-        if link is not None:
-            self._world.at(self._latency(), lambda: self._broken(link))
+    def choose_router(self, draw: random.Random, home: str) -> str:
+        """Mostly the one in the client's own zone."""
+        return home if draw.random() < 0.7 else draw.choice(list(self._routers))
 
-    def _broken(self, link: Link) -> None:
-        link.is_open = False
-        for number in [number for number, asked in self._asked.items() if asked.link is link]:
-            self._give_up(number, "stream broke")
+    async def ask(self, router_id: str, action: str, request: dict[str, Any], timeout_s: float | None = None) -> Answer:
+        """Send one request and wait for its answer, or until the client loses patience."""
+        self.asked += 1
+        answer = await self._ask(router_id, action, request, timeout_s or self._timeout_s)
+        self.answered += answer.outcome not in (Outcome.REFUSED, Outcome.UNKNOWN)
+        self.refused += answer.outcome is Outcome.REFUSED
+        self.unknown += answer.outcome is Outcome.UNKNOWN
+        text = answer.code or answer.outcome.value
+        self._world.witness(text.encode() + orjson.dumps(answer.body))
+        if self._world.story is not None:
+            key, group = _place_of(request)
+            self._world.tell("{} {} {}: {} {}", router_id, action, request, text, answer.body, key=key, group=group)
+        return answer
+
+    async def _ask(self, router_id: str, action: str, request: dict[str, Any], timeout_s: float) -> Answer:
+        ended: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        body = orjson.dumps(request)
+
+        def end(answer: Answer) -> None:
+            if not ended.done():
+                ended.set_result(answer)
+
+        def answered(reply: Reply) -> None:
+            answer = _answer_of(reply)
+            self.later(self._latency(), lambda: end(answer))
+
+        def arrive() -> None:
+            router = self._routers[router_id].process
+            if router is None:
+                self.later(self._latency(), lambda: end(_NOBODY))
+            else:
+                router.post(lambda: router.ask(action, body, answered))
+
+        self._world.at(self._latency(), arrive)
+        self.later(timeout_s, lambda: end(_SILENCE))
+        return await ended
 
     def _latency(self) -> float:
         return self._randomness.uniform(*_LATENCY_S)
 
-    # ------------------------------------------------------------------ asking
-    @property
-    def waiting(self) -> int:
-        """Operations without an answer."""
-        return len(self._asked)
 
-    def work(self) -> None:
-        """Send a burst, and again after a pause, as long as `is_working`."""
-        if not self.is_working:
-            return
-        by_node: dict[str, list[Call]] = {}
-        for _ in range(self._randomness.choice((1, 1, 2, 6))):
-            if len(self._asked) + sum(map(len, by_node.values())) >= OPERATIONS_IN_FLIGHT_MAX:
-                break
-            call = self._choose()
-            if call.action is Action.READ and self._randomness.random() < ASK_ALL_PROBABILITY:
-                for node_id in NODES:
-                    by_node.setdefault(node_id, []).append(replace(call))
-            else:
-                by_node.setdefault(self._choose_node(group_of(call.key)), []).append(call)
-        for node_id, calls in by_node.items():
-            self.ask(node_id, calls)
-        self._world.at(self._randomness.expovariate(1 / self._knobs.client_pause_s), self.work)
-
-    def _choose(self) -> Call:
-        draw = self._randomness
-        key = draw.choice(keys_of(draw.choice(GROUPS)))
-        now = self._world.now
-        if draw.random() < 0.4:
-            return Call(key=key, action=Action.READ, invoked_at=now)
-        if key[2] == "c":
-            return Call(key=key, action=Action.ADD, invoked_at=now)
-        if draw.random() < 0.1:
-            return Call(key=key, action=Action.DELETE, invoked_at=now, sees_old=draw.random() < 0.5)
-        self._value_number += 1
-        value = f"{self._number}.{self._value_number}"
-        expected = self._last_values.get(key)
-        if expected is not None and draw.random() < 0.4:
-            return Call(key=key, action=Action.SWAP_IF, invoked_at=now, value=value, expected=expected)
-        return Call(key=key, action=Action.PUT, invoked_at=now, value=value, sees_old=draw.random() < 0.3)
-
-    def _choose_node(self, group_id: int) -> str:
-        draw = self._randomness.random()
-        if self._favourite is not None and draw < 0.25:
-            return self._favourite
-        if draw > 0.95 or group_id not in self._leaders:
-            return self._randomness.choice(NODES)
-        return self._leaders[group_id][1]
-
-    def ask(self, node_id: str, calls: list[Call]) -> None:
-        """Send `calls` to a node in one frame; not at all while there is no stream to it."""
-        link = self._links.get(node_id)
-        if link is None or link.session is None:
-            return
-        frame = data_pb2.RouterFrame()
-        numbers = []
-        for call in calls:
-            kind = self._kind_of(call)
-            self._operation_number += 1
-            number = self._operation_number
-            self._asked[number] = Asked(call, kind, link)
-            frame.operations.append(to_operation(call, kind, number))
-            numbers.append(number)
-        data, session, process = frame.SerializeToString(), link.session, link.process
-
-        def arrive() -> None:
-            process.host.operations_arrived(session, list(data_pb2.RouterFrame.FromString(data).operations))
-
-        at = max(self._world.now + self._latency(), link.last_request_at + 1e-7)
-        link.last_request_at = at
-        self._world.at(at - self._world.now, lambda: process.post(arrive))
-        self._world.at(ANSWER_TIMEOUT_S, lambda: self._time_out(numbers))
-
-    def _time_out(self, numbers: list[int]) -> None:
-        for number in numbers:
-            self._give_up(number, "timed out")
-
-    def _kind_of(self, call: Call) -> data_pb2.OperationKind:
-        if call.action is Action.READ:
-            return data_pb2.GET_EVENTUAL if self.is_working and self._randomness.random() < 0.4 else data_pb2.GET_STRONG
-        if call.action is Action.DELETE:
-            return data_pb2.DELETE
-        return data_pb2.UPDATE if call.action is Action.ADD else data_pb2.PUT
-
-    # ------------------------------------------------------------------ hearing
-    def _sent_back(self, link: Link, data: bytes) -> None:
-        at = max(self._world.now + self._latency(), link.last_answer_at + 1e-7)
-        link.last_answer_at = at
-        self._world.at(at - self._world.now, lambda: self._frame_arrived(link, data))
-
-    def _frame_arrived(self, link: Link, data: bytes) -> None:
-        if not link.is_open:
-            return
-        self._world.witness(data)
-        frame = data_pb2.NodeFrame.FromString(data)
-        for hint in frame.leaders:
-            if hint.leader and hint.term >= self._leaders.get(hint.partition, (0, ""))[0]:
-                self._leaders[hint.partition] = (hint.term, hint.leader)
-        for result in frame.results:
-            asked = self._asked.pop(result.id, None)
-            if asked is not None:
-                self._answered(asked, result)
-
-    def _answered(self, asked: Asked, result: data_pb2.Result) -> None:
-        call, status = asked.call, result.status
-        name = data_pb2.ResultStatus.Name(status)
-        self._world.tell(
-            "{} {} {} {} from {}: {} {!r}",
-            *(self.name, call.action.value, call.key, call.value, asked.link.process.node_id, name, result.item),
-            group=group_of(call.key),
-            key=call.key,
-        )
-        if status in _NOTHING_HAPPENED:
-            self.refused += 1
-            return
-        if status == data_pb2.UNKNOWN:
-            if call.action is Action.READ:
-                raise self._world.violation(f"a read was answered UNKNOWN: {call}")
-            self._record(asked)
-            return
-        if status not in (data_pb2.OK, data_pb2.CONDITION_FAILED):
-            raise self._world.violation(f"{name} {result.message} for {call}")
-        self.answered += 1
-        call.returned_at = self._world.now
-        call.failed = status == data_pb2.CONDITION_FAILED
-        call.observed = from_item(result.item)
-        self._record(asked)
-        known = call.value if call.value is not None and not call.failed else call.observed
-        if known is not None and call.action is not Action.ADD:
-            self._last_values[call.key] = known
-
-    def _give_up(self, number: int, why: str) -> None:
-        asked = self._asked.pop(number, None)
-        if asked is not None:
-            call = asked.call
-            self._world.tell(
-                "{} {} {} {}: {}",
-                *(self.name, call.action.value, call.key, call.value, why),
-                group=group_of(call.key),
-                key=call.key,
-            )
-            call.returned_at = math.inf
-            self._record(asked)
-
-    def _record(self, asked: Asked) -> None:
-        self._told(asked.call, asked.kind)
-        if asked.kind != data_pb2.GET_EVENTUAL:
-            self.history.append(asked.call)
+def _place_of(request: dict[str, Any]) -> tuple[str | None, int | None]:
+    """Which key a request is about, if about one, and the partition that holds it; for the story only."""
+    attributes = request.get("Key") or request.get("Item") or {}
+    if "k" not in attributes:
+        return None, None
+    schema = KeySchema(KeyAttribute("g" if "g" in attributes else "k", "S"), None)
+    hashed = schema.item_key_of_key({schema.partition.name: attributes[schema.partition.name]})
+    return attributes["k"]["S"], RING.locate(hashed[:HASH_BYTES])

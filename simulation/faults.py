@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from simulation.knobs import GROUPS, NODES, Fault, Knobs
+from simulation.cluster import ALL_GROUPS, ZONES, Cluster
+from simulation.knobs import NODES, ROUTERS, Fault
 from simulation.lost_disk import LostDisks
-from simulation.network import Network
 from simulation.process import Machine
-from simulation.world import World
+from simulation.router import RouterMachine
 
 AFTER_TRANSFER_S = (0.0, 0.02)
 # A time server steps, a person types the wrong hour.
@@ -23,22 +23,26 @@ ROLLING_INTERVAL_S = (0.3, 2.0)
 class Faults:
     """The one who breaks things."""
 
-    def __init__(self, world: World, machines: dict[str, Machine], network: Network, knobs: Knobs) -> None:
+    def __init__(self, cluster: Cluster) -> None:
         self.counts: dict[str, int] = {}
-        self._world = world
-        self._machines = machines
-        self._network = network
-        self._knobs = knobs
-        self._randomness = world.random_stream("faults")
+        self._world = cluster.world
+        self._machines = cluster.machines
+        self._routers = cluster.routers
+        self._network = cluster.network
+        self._pipes = cluster.pipes
+        self._knobs = cluster.knobs
+        self._randomness = cluster.world.random_stream("faults")
         self._is_stopped = False
-        self._lost_disks = LostDisks(world, machines, network, self._randomness)
+        self._lost_disks = LostDisks(
+            cluster.world, cluster.machines, cluster.network, self._randomness, cluster.knobs.pace
+        )
         self._actions: dict[Fault, Callable[[], None]] = {
             Fault.KILL: lambda: self._victim().crash(power_loss=False),
             Fault.POWER_LOSS: lambda: self._victim().crash(power_loss=True),
             Fault.BLACKOUT: self._blackout,
             Fault.PAUSE: self._pause,
             Fault.RESET: lambda: self._network.reset(*self._pair()),
-            Fault.CUT: lambda: self._network.cut(*self._pair(), self._randomness.uniform(0.1, 3.0)),
+            Fault.CUT: lambda: self._network.cut(*self._pair(), self._seconds(0.1, 3.0)),
             Fault.ISOLATE: self._isolate,
             Fault.SLOW_LINK: self._slow_link,
             Fault.SLOW_SYNC: self._slow_sync,
@@ -52,7 +56,15 @@ class Faults:
             Fault.RESTART_ALL: self._restart_all,
             Fault.ROLLING_RESTART: lambda: self._restart_next(self._randomness.sample(NODES, len(NODES))),
             Fault.LOST_DISK: self._lose_disk,
+            Fault.ROUTER_KILL: lambda: self._router().crash(),
+            Fault.ROUTER_PAUSE: self._pause_router,
+            Fault.ROUTER_RESET: lambda: self._pipes.reset(*self._router_pair()),
+            Fault.ROUTER_CUT: self._cut_router,
         }
+
+    def _seconds(self, least: float, most: float) -> float:
+        """How long a fault lasts, in a cluster of this pace."""
+        return self._randomness.uniform(least, most) * self._knobs.pace
 
     def begin(self) -> None:
         """Break something soon, and again and again until `stop`."""
@@ -80,6 +92,11 @@ class Faults:
             if machine.process is not None:
                 machine.process.end_pause()
             machine.start()
+        self._pipes.heal_all()
+        for router in self._routers.values():
+            if router.process is not None:
+                router.process.end_pause()
+            router.start()
 
     # ------------------------------------------------------------------ victims
     def _victim(self) -> Machine:
@@ -97,7 +114,25 @@ class Faults:
         source, target = self._randomness.sample(NODES, 2)
         return source, target
 
+    def _router(self) -> RouterMachine:
+        return self._routers[self._randomness.choice(ROUTERS)]
+
+    def _router_pair(self) -> tuple[str, str]:
+        return self._randomness.choice(ROUTERS), self._victim().node_id
+
     # ------------------------------------------------------------------ faults of several steps
+    def _pause_router(self) -> None:
+        process = self._router().process
+        if process is not None:
+            process.pause(self._seconds(0.05, 2.0))
+
+    def _cut_router(self) -> None:
+        pair = self._router_pair()
+        directions = self._randomness.choice(((pair,), (pair[::-1],), (pair, pair[::-1])))
+        seconds = self._seconds(0.1, 3.0)
+        for source, target in directions:
+            self._pipes.cut(source, target, seconds)
+
     def _blackout(self) -> None:
         victims = self._randomness.sample(NODES, self._randomness.choice((2, 3, 3)))
         for node_id in victims:
@@ -106,7 +141,7 @@ class Faults:
     def _pause(self) -> None:
         process = self._victim().process
         if process is not None:
-            process.pause(self._randomness.uniform(0.05, 2.0))
+            process.pause(self._seconds(0.05, 2.0))
 
     def _isolate(self) -> None:
         self._isolate_node(self._victim().node_id)
@@ -114,28 +149,34 @@ class Faults:
     def _isolate_node(self, victim: str) -> None:
         if self._is_stopped:
             return
-        seconds = self._randomness.uniform(0.3, 3.0)
+        seconds = self._seconds(0.3, 3.0)
         for peer in NODES:
             if peer != victim:
                 self._network.cut(victim, peer, seconds)
                 self._network.cut(peer, victim, seconds)
+        for router_id in self._routers:
+            # Who is in the zone of the victim goes on seeing it, and nobody else.
+            for node_id in NODES:
+                if (ZONES[router_id] == ZONES[victim]) != (node_id == victim):
+                    self._pipes.cut(router_id, node_id, seconds)
+                    self._pipes.cut(node_id, router_id, seconds)
 
     def _silence(self) -> None:
-        victim, seconds = self._victim().node_id, self._randomness.uniform(0.3, 3.0)
+        victim, seconds = self._victim().node_id, self._seconds(0.3, 3.0)
         is_heard = self._randomness.random() < 0.5
         for peer in NODES:
             if peer != victim:
                 self._network.cut(*((peer, victim) if is_heard else (victim, peer)), seconds)
 
     def _lossy_link(self) -> None:
-        self._network.lossy(*self._pair(), self._randomness.uniform(0.5, 3.0), self._randomness.uniform(0.02, 0.3))
+        self._network.lossy(*self._pair(), self._seconds(0.5, 3.0), self._randomness.uniform(0.02, 0.3))
 
     def _slow_link(self) -> None:
-        seconds, extra_s = self._randomness.uniform(0.2, 2.0), self._randomness.uniform(0.01, 0.4)
+        seconds, extra_s = self._seconds(0.2, 2.0), self._seconds(0.01, 0.4)
         self._network.slow(*self._pair(), seconds, extra_s)
 
     def _slow_sync(self) -> None:
-        self._victim().slow_syncs_until = self._world.now + self._randomness.uniform(0.2, 2.0)
+        self._victim().slow_syncs_until = self._world.now + self._seconds(0.2, 2.0)
 
     def _fail_sync(self) -> None:
         victim = self._victim()
@@ -148,7 +189,7 @@ class Faults:
         def space_is_back() -> None:
             machine.store.is_full = False
 
-        self._world.at(self._randomness.uniform(0.1, 2.0), space_is_back)
+        self._world.at(self._seconds(0.1, 2.0), space_is_back)
 
     def _jump_clock(self) -> None:
         clock = self._victim().clock
@@ -161,6 +202,8 @@ class Faults:
     def _change_rates(self) -> None:
         for machine in self._machines.values():
             machine.clock.change_rate()
+        for router in self._routers.values():
+            router.clock.change_rate()
 
     def _restart_all(self) -> None:
         for machine in self._machines.values():
@@ -173,7 +216,7 @@ class Faults:
         machine = self._machines[nodes[0]]
         if machine.process is not None:
             machine.process.post(machine.process.drain_and_stop)
-        self._world.at(self._randomness.uniform(*ROLLING_INTERVAL_S), lambda: self._restart_next(nodes[1:]))
+        self._world.at(self._seconds(*ROLLING_INTERVAL_S), lambda: self._restart_next(nodes[1:]))
 
     def _lose_disk(self) -> None:
         if self._randomness.random() < 0.5:
@@ -186,7 +229,7 @@ class Faults:
         process = machine.process
         if process is None:
             return
-        group_id = self._randomness.choice(GROUPS)
+        group_id = self._randomness.choice(ALL_GROUPS)
         target = self._randomness.choice((None, *(peer for peer in NODES if peer != machine.node_id)))
         process.post(lambda: process.host.start_transfer(group_id, target))
         if self._randomness.random() < 0.5:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from replication.group import ReplicationSettings
 
 NODES = ("n1", "n2", "n3")
+ROUTERS = ("r1", "r2")
+# The partitions of data; those of a whole cluster have the catalog before them.
 GROUPS = (1, 2)
 
 
@@ -40,6 +42,10 @@ class Fault(enum.Enum):
     RESTART_ALL = "restart_all"  # every process dies at once, machines keep what was written
     ROLLING_RESTART = "rolling_restart"  # one node after the other hands its leaderships over, stops and starts
     LOST_DISK = "lost_disk"  # the machine comes back empty, to be rebuilt
+    ROUTER_KILL = "router_kill"
+    ROUTER_PAUSE = "router_pause"
+    ROUTER_RESET = "router_reset"  # one stream of a router breaks
+    ROUTER_CUT = "router_cut"  # one direction between a router and a node is silent
 
 
 # Kinds that together reach what each defect needs; a seed takes one of these, or some kinds at random.
@@ -49,15 +55,19 @@ _CATCHING_UP = (Fault.KILL, Fault.PAUSE, Fault.RESET, Fault.POWER_LOSS)
 _CLOCKS = (Fault.CLOCK_JUMP, Fault.CLOCK_RATE, Fault.KILL, Fault.TRANSFER)
 _OPERATING = (Fault.ROLLING_RESTART, Fault.RESTART_ALL, Fault.FULL_DISK, Fault.LOSSY_LINK)
 _REBUILDING = (Fault.LOST_DISK, Fault.CUT, Fault.POWER_LOSS, Fault.TRANSFER)
-_MIXES = (_LEADERSHIP, _DURABILITY, _CATCHING_UP, _CLOCKS, _OPERATING, _REBUILDING)
+_ROUTING = (Fault.ROUTER_CUT, Fault.ROUTER_KILL, Fault.TRANSFER, Fault.ISOLATE, Fault.PAUSE)
+_MIXES = (_LEADERSHIP, _DURABILITY, _CATCHING_UP, _CLOCKS, _OPERATING, _REBUILDING, _ROUTING)
 
 
-class Indexing(enum.Enum):
-    """Which indexes the table of a run has."""
+class Load(enum.Enum):
+    """What clients do: one module of simulation.workloads each."""
 
-    NONE = "none"
-    FROM_START = "from start"  # local and global ones
-    ADDED = "added"  # the same, and one more global one while clients write and things break
+    REGISTERS = "registers"
+    COUNTERS = "counters"
+    LISTS = "lists"
+    BANK = "bank"
+    INDEXES = "indexes"
+    TABLES = "tables"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,46 +89,49 @@ class Knobs:
     sync_s: float
     slow_sync_probability: float
     clock_drift: float
-    client_pause_s: float
-    stubborn_clients: bool
     fault_interval_s: float
     faults: tuple[Fault, ...]
     faults_end_s: float
-    indexing: Indexing = Indexing.NONE
+    # How much slower than the fastest cluster this one's clocks and people are: its faults last as much longer.
+    pace: float = 1.0
+    timer_interval_s: float = 0.01
+    router_tick_ms: int = 20
+    operation_ms: int = 3000
+    connect_ms: int = 1000
+    table_activation_ms: int = 2000
+    client_timeout_s: float = 4.0
+    # Of all clients together, in requests per second.
+    request_rate: float = 10.0
+    loads: tuple[Load, ...] = ()
     index_delay_ms: int = 0
     index_limits: IndexLimits = IndexLimits()
-    # The index that is added is dropped soon after, and one like it is added in its stead.
+    # Whether an index is added while clients write; and if so, whether it is soon dropped and one like it added.
+    adds_index: bool = False
     drops_index: bool = False
     # How likely a new stream begins with the last messages of the one that broke.
     resend_probability: float = 0.0
-    timer_interval_s: float = 0.01
 
     @property
     def convergence_bound_s(self) -> float:
         """From the last fault: reconnects, a notice of a broken stream, elections, a snapshot that stalled and starts
         again; and a backlog of hundreds of changes, two at a time through slow disks, if a seed has such limits."""
-        return 15.0 if self.index_limits == IndexLimits() else 60.0
+        return (15.0 if self.index_limits == IndexLimits() else 60.0) * self.pace
 
 
 _SMALL = IndexLimits(step_items_max=3, batch_records_max=4, backfill_outbox_records_max=8)
 _SMALLEST = IndexLimits(step_items_max=1, batch_records_max=2, backfill_outbox_records_max=3)
 
 
+# Few seeds are as busy as a cluster gets; the others live longer for the same work.
+_DENSE_PROBABILITY = 0.08
+_SLOW_PACE = 6.0
+
+
 def draw_knobs(randomness: random.Random) -> Knobs:
     """The shape of the run that `randomness` gives."""
-    election_min_s = randomness.choice((0.25, 0.4))
-    replication = ReplicationSettings(
-        election_timeout_min_s=election_min_s,
-        election_timeout_max_s=election_min_s * 2,
-        heartbeat_s=randomness.choice((0.04, 0.08)),
-        append_bytes_max=randomness.choice((300, 2000, 100_000)),
-        append_window_entries=randomness.choice((8, 64, 4096)),
-        log_entries_kept=randomness.choice((2, 8, 40)),
-        log_bytes_kept=randomness.choice((3000, 1_000_000)),
-        snapshot_chunk_bytes=randomness.choice((150, 600)),
-        snapshot_window_chunks=randomness.choice((1, 3)),
-        read_lease=randomness.random() < 0.35,
-    )
+    is_dense = randomness.random() < _DENSE_PROBABILITY
+    pace = 1.0 if is_dense else _SLOW_PACE
+    replication = _draw_replication(randomness, pace)
     faults: tuple[Fault, ...]
     if randomness.random() < 0.5:
         faults = randomness.choice(_MIXES)
@@ -127,19 +140,39 @@ def draw_knobs(randomness: random.Random) -> Knobs:
     return Knobs(
         replication=replication,
         proposals_in_flight_max=randomness.choice((6, 64)),
-        latency_s=randomness.choice((0.0005, 0.003)),
-        sync_s=randomness.choice((0.001, 0.004, 0.02)),
+        latency_s=randomness.choice((0.0005, 0.003)) * randomness.choice((1.0, pace)),
+        sync_s=randomness.choice((0.001, 0.004, 0.02)) * randomness.choice((1.0, pace)),
         slow_sync_probability=randomness.choice((0.02, 0.2)),
         clock_drift=randomness.choice((0.0, 0.03)),
-        client_pause_s=randomness.choice((0.01, 0.04)),
-        stubborn_clients=randomness.random() < 0.6,
-        fault_interval_s=randomness.choice((0.1, 0.3, 0.8)),
+        fault_interval_s=randomness.choice((0.1, 0.3, 0.8)) * pace,
         faults=faults,
-        faults_end_s=randomness.uniform(6.0, 9.0),
-        indexing=randomness.choice((Indexing.NONE, Indexing.FROM_START, Indexing.ADDED)),
+        faults_end_s=randomness.uniform(8.0, 11.0) if is_dense else randomness.uniform(46.0, 54.0),
+        pace=pace,
+        timer_interval_s=randomness.choice((0.01, 0.02)) * pace,
+        router_tick_ms=int(20 * pace),
+        operation_ms=int(randomness.choice((1000, 3000)) * (1.0 if is_dense else 3.0)),
+        client_timeout_s=randomness.choice((0.5, 4.0)) * (1.0 if is_dense else 3.0),
+        request_rate=randomness.choice((20.0, 60.0)) / pace,
+        loads=tuple(randomness.sample(list(Load), randomness.choice((1, 2, 2, 3)))),
         index_delay_ms=randomness.choice((0, 0, 300)),
         index_limits=randomness.choice((IndexLimits(), IndexLimits(), _SMALL, _SMALLEST)),
+        adds_index=randomness.random() < 0.7,
         drops_index=randomness.random() < 0.5,
-        timer_interval_s=randomness.choice((0.01, 0.02, 0.05)),
         resend_probability=randomness.choice((0.0, 0.3)),
+    )
+
+
+def _draw_replication(randomness: random.Random, pace: float) -> ReplicationSettings:
+    election_min_s = randomness.choice((0.25, 0.4)) * pace
+    return ReplicationSettings(
+        election_timeout_min_s=election_min_s,
+        election_timeout_max_s=election_min_s * 2,
+        heartbeat_s=randomness.choice((0.05, 0.08)) * pace,
+        append_bytes_max=randomness.choice((300, 2000, 100_000)),
+        append_window_entries=randomness.choice((8, 64, 4096)),
+        log_entries_kept=randomness.choice((2, 8, 40)),
+        log_bytes_kept=randomness.choice((3000, 1_000_000)),
+        snapshot_chunk_bytes=randomness.choice((150, 600)),
+        snapshot_window_chunks=randomness.choice((1, 3)),
+        read_lease=randomness.random() < 0.35,
     )

@@ -26,6 +26,7 @@ class Life:
         self.loop = VirtualLoop(self.later, clock, lambda error: self._broke(error))
         self._world = world
         self._randomness = randomness
+        self.last_paused_at = -1.0
         self._paused_until = 0.0
         self._deferred: deque[Action] = deque()
 
@@ -51,6 +52,14 @@ class Life:
         except Exception as error:
             self._broke(error)
 
+    def begin(self, action: Action) -> None:
+        """Do `action` now, as a callback of the loop: it may begin coroutines."""
+
+        def call() -> None:
+            self.loop.call_soon(action)
+
+        self.run(call)
+
     def _broke(self, error: BaseException) -> None:
         if self.is_alive:
             raise self._world.violation(f"{self.name} broke: {error!r}") from error
@@ -71,6 +80,7 @@ class Life:
     def pause(self, seconds: float) -> None:
         """Stop the process as SIGSTOP does; its sockets go on collecting."""
         self._paused_until = max(self._paused_until, self._world.now + seconds)
+        self.last_paused_at = max(self.last_paused_at, self._paused_until)
         self._world.at(seconds, self.resume)
 
     def resume(self) -> None:

@@ -66,10 +66,23 @@ class VirtualLoop:
 
     # ------------------------------------------------------------------ running
     def run(self, action: Callable[[], None]) -> None:
-        """Do `action` on this loop, and then everything that is ready because of it."""
+        """Do `action`, and then on this loop everything that is ready because of it.
+
+        What begins coroutines by asyncio's own means must itself be a callback (simulation.life.Life.begin).
+        """
         if self._is_running:
             action()
             return
+        self._is_running = True
+        try:
+            action()
+            if self._ready:
+                self._run_ready()
+        finally:
+            self._is_running = False
+
+    def _run_ready(self) -> None:
+        """Only now asyncio is told: most of what happens in a process is no coroutine's business."""
         is_kept = _Current.is_kept
         outer_loop, outer = _Current.loop, None
         if not is_kept:
@@ -77,12 +90,9 @@ class VirtualLoop:
         if not is_kept or outer_loop is not self:
             events._set_running_loop(self._self)
             _Current.loop = self
-        self._is_running = True
         try:
-            action()
             self._drain()
         finally:
-            self._is_running = False
             if not is_kept:
                 events._set_running_loop(outer)
                 _Current.loop = None

@@ -23,7 +23,15 @@ _RESTART_S = (0.005, 0.05)
 class LostDisks:
     """The one who takes disks away."""
 
-    def __init__(self, world: World, machines: dict[str, Machine], network: Network, randomness: random.Random) -> None:
+    def __init__(
+        self,
+        world: World,
+        machines: dict[str, Machine],
+        network: Network,
+        randomness: random.Random,
+        pace: float = 1.0,
+    ) -> None:
+        self._pace = pace
         self._world = world
         self._machines = machines
         self._network = network
@@ -55,7 +63,7 @@ class LostDisks:
                 return
 
     def _cut(self, one: str, other: str) -> None:
-        seconds = self._randomness.uniform(*_SUCCESSOR_CUT_S)
+        seconds = self._randomness.uniform(*_SUCCESSOR_CUT_S) * self._pace
         self._network.cut(one, other, seconds)
         self._network.cut(other, one, seconds)
 
@@ -69,7 +77,7 @@ class LostDisks:
                     self._forget(deposed, machine)
                 return
         if looks_left:
-            self._world.at(_LOOK_S, lambda: self._await_successor(deposed, group_id, term, looks_left - 1))
+            self._world.at(_LOOK_S * self._pace, lambda: self._await_successor(deposed, group_id, term, looks_left - 1))
 
     def _forget(self, deposed: Machine, successor: Machine) -> None:
         voter = next(machine for machine in self._machines.values() if machine not in (deposed, successor))

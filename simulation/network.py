@@ -108,6 +108,11 @@ class Network:
         """Whether nothing gets from `source` to `target`."""
         return self._cuts.get((source, target), 0) > 0
 
+    def is_connected(self, source: str, target: str) -> bool:
+        """Whether the stream from `source` to `target` is up."""
+        stream = self._streams.get((source, target))
+        return stream is not None and stream.is_up
+
     def _latency(self, source: str, target: str) -> float:
         latency = self._randomness.uniform(0.2, 1.8) * self._latency_s
         if self._randomness.random() < _LONG_LATENCY_PROBABILITY:

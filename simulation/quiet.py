@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from replication.group import ReplicationSettings
 from simulation.checks import Checks
-from simulation.indexes import simulated_catalog
 from simulation.knobs import GROUPS, NODES, Knobs
 from simulation.network import Network
 from simulation.process import Machine, Process, SimulatedSession
+from simulation.table import simulated_catalog
 from simulation.world import World
 from wire import catalog_pb2, data_pb2
 
@@ -26,8 +26,6 @@ def quiet_knobs(replication: ReplicationSettings, proposals_in_flight_max: int =
         sync_s=0.001,
         slow_sync_probability=0.0,
         clock_drift=0.0,
-        client_pause_s=1.0,
-        stubborn_clients=False,
         fault_interval_s=1.0,
         faults=(),
         faults_end_s=0.0,

@@ -20,7 +20,7 @@ Answered = Callable[[catalog_pb2.CatalogResult], None]
 class CatalogPending(Pending):
     """Answers the call's errors itself; `answered` gets the catalog's verdict."""
 
-    __slots__ = ("_answered", "_call", "_idempotent", "_services")
+    __slots__ = ("_answered", "_call", "_idempotent", "_may_have_happened", "_services")
 
     def __init__(
         self,
@@ -31,7 +31,9 @@ class CatalogPending(Pending):
         answered: Answered,
         *,
         idempotent: bool,
+        may_have_happened: bool = False,
     ) -> None:
+        """`may_have_happened`: an earlier try of the same command ended without a verdict."""
         operation = data_pb2.Operation(
             partition=CATALOG_PARTITION,
             kind=data_pb2.CATALOG_COMMAND,
@@ -43,6 +45,7 @@ class CatalogPending(Pending):
         self._call = call
         self._answered = answered
         self._idempotent = idempotent
+        self._may_have_happened = may_have_happened
 
     def complete(self, result: data_pb2.Result) -> None:
         """Decode the verdict and hand it on."""
@@ -64,10 +67,12 @@ class CatalogPending(Pending):
                     self.deadline_s,
                     self._answered,
                     idempotent=True,
+                    may_have_happened=True,
                 )
             )
             return
-        self._call.fail(failure_error(failure))
+        # That the last try was refused says nothing of those before it.
+        self._call.fail(failure_error(Failure.UNKNOWN if self._may_have_happened else failure))
 
 
 def submit_command(

@@ -8,11 +8,11 @@ import orjson
 
 from dynamo.records import encode_record
 from dynamo.values import Item
-from simulation.client import TABLE_ID, TABLE_KEY
-from simulation.indexes import FROM_START, begin_entry, differences_of
+from simulation.index_rows import differences_of
 from simulation.knobs import GROUPS
 from simulation.process import Process
 from simulation.quiet import QuietCluster
+from simulation.table import FROM_START, TABLE_ID, TABLE_KEY, begin_entry
 from wire import catalog_pb2, data_pb2
 
 

@@ -23,10 +23,9 @@ from node.machine.state import LOG_ENTRY_VERSION, PartitionState
 from node.storage import keyspace
 from node.storage.memory import MemoryStore
 from runtime.clock import Clock, HybridClock, ManualClock
-from simulation.client import TABLE_KEY
-from simulation.indexes import simulated_catalog
 from simulation.process import Process
 from simulation.quiet import QuietCluster
+from simulation.table import TABLE_KEY, simulated_catalog
 from wire import catalog_pb2, data_pb2, log_pb2
 
 pytestmark = pytest.mark.unit

