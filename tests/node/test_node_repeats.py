@@ -9,8 +9,8 @@ import pytest
 
 from node.machine import requests
 from replication.group import ReplicationSettings
-from simulation.client import TABLE_ID, from_item, to_item
 from simulation.quiet import Asker, QuietCluster
+from simulation.table import TABLE_ID, from_item, to_item
 from wire import data_pb2
 
 pytestmark = pytest.mark.unit
