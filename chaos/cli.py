@@ -141,6 +141,7 @@ def show_report(
         raise CommandError(f"there is no result {path}", exit_code=EXIT_USAGE) from None
     except results.ResultUnreadable as error:
         raise CommandError(str(error), exit_code=EXIT_USAGE) from error
+    Saved(path.parent).write_report(found)
     _show(found, path.parent)
     if not found.passed:
         raise typer.Exit(EXIT_FAILED)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from chaos.report import render
 from chaos.result import RunResult, to_json
 from chaos.targets.base import Target, TargetError
 from histories import files as histories
@@ -49,9 +50,14 @@ class Saved:
             self.log_names.append(f"logs/{name}.log")
 
     def write(self, result: RunResult, calls: Sequence[Call], totals: Mapping[str, int]) -> None:
-        """Write the result and the history."""
+        """Write the result, its report and the history."""
         header = Header(seed=result.seed, scenario=result.scenario, command=result.command, totals=totals)
         part = self.folder / f"{self.HISTORY}.part"
         histories.save(part, header, calls)
         part.replace(self.folder / self.HISTORY)
         write_whole(self.folder / self.RESULT, to_json(result).decode())
+        self.write_report(result)
+
+    def write_report(self, result: RunResult) -> None:
+        """Write the report, or write it again."""
+        write_whole(self.folder / self.REPORT, render(result))
