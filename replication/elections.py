@@ -51,6 +51,10 @@ class ElectingReplica(EngineReplica):
         self._pre_votes: tuple[int, set[str]] | None = None
         self._votes: set[str] = set()
         self._forced_election = False
+        # A number of its own for each candidacy: a vote is for a candidate as it was when it asked, not for what a lost
+        # disk made of it.
+        self.candidacy = 0
+        self._candidacy_voted_for = 0
         self._lease_void = False
         # What is missing after a lost disk; None: nothing, this replica is whole.
         self.rebuild = Rebuild(journal.rebuild_nonce) if journal.rebuild_nonce is not None else None
@@ -140,6 +144,7 @@ class ElectingReplica(EngineReplica):
     def _campaign(self, *, forced: bool) -> None:
         self._pre_votes = None
         self._votes = set()
+        self.candidacy = self._random.getrandbits(63)
         self._forced_election = forced
         self.election_deadline = -1.0
         self.run_engine()
@@ -171,6 +176,7 @@ class ElectingReplica(EngineReplica):
         if not message.flag and message.term > self.term and self._is_loyal():
             return  # a live leader exists: neither answer nor adopt the term
         was_leader = self.is_leader
+        self._candidacy_voted_for = message.sequence
         self.to_engine(
             node,
             {
@@ -184,6 +190,8 @@ class ElectingReplica(EngineReplica):
             self.leadership_lost()
 
     def _on_vote_granted(self, node: ReplicaNode, message: Message) -> None:
+        if message.sequence != self.candidacy:
+            return  # given to an earlier life of this replica, whose log may have been another one
         # Count by sender: the engine would count a repeated answer twice.
         if self.role == CANDIDATE and message.term == self.term and node.id not in self._votes:
             self._votes.add(node.id)
@@ -235,11 +243,13 @@ class ElectingReplica(EngineReplica):
                 message["term"],
                 index=message["last_log_index"],
                 log_term=message["last_log_term"],
+                sequence=self.candidacy,
                 flag=self._forced_election,
             )
             self._send(node, request, durable=True)
         elif kind == "response_vote":
-            self._send(node, Message(Kind.VOTE_GRANTED, message["term"]), durable=True)
+            vote = Message(Kind.VOTE_GRANTED, message["term"], sequence=self._candidacy_voted_for)
+            self._send(node, vote, durable=True)
         else:
             raise RaftInvariantBroken(f"group {self.group_id}: unexpected engine message {kind}")
 

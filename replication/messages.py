@@ -25,8 +25,8 @@ class Kind(enum.IntEnum):
     APPEND_OK = 3  # durable and equal to the leader's log up to `index`
     APPEND_REJECTED = 4  # no entry (index, log_term) here; `sequence` is the hint where to go on
     STALE_TERM = 5  # the sender's term is newer
-    VOTE_REQUEST = 6  # `flag`: forced by a leadership transfer
-    VOTE_GRANTED = 7
+    VOTE_REQUEST = 6  # `flag`: forced by a leadership transfer; `sequence`: a number of this candidacy
+    VOTE_GRANTED = 7  # `sequence`: of the candidacy that asked
     PRE_VOTE_REQUEST = 8
     PRE_VOTE_GRANTED = 9
     TIMEOUT_NOW = 10

@@ -131,7 +131,9 @@ class Lone:
         self.replica.synced(covered)
 
     def receive(self, kind: Kind, term: int, sender: str = "n2", **fields: object) -> None:
-        """Hand the replica one message."""
+        """Hand the replica one message; a vote is for its present candidacy unless `sequence` says otherwise."""
+        if kind is Kind.VOTE_GRANTED:
+            fields.setdefault("sequence", self.replica.candidacy)
         self.replica.receive(sender, Message(kind, term, **fields))  # type: ignore[arg-type]
 
     def append(

@@ -101,6 +101,26 @@ def test_everything_it_says_of_its_log_is_marked(lost: Lone) -> None:
     assert all(answer.flag for answer in answers)
 
 
+def test_a_vote_for_the_candidacy_of_a_lost_life_elects_nobody(lost: Lone) -> None:
+    """The voter judged a log that is gone."""
+    lost.append(3, 1, 0, [3])
+    grant(lost, 3, index=2, commit=1)
+    lost.tick(SETTINGS.election_timeout_max_s * 1.1)
+    lost.receive(Kind.PRE_VOTE_GRANTED, 4)
+    request = lost.take_sent(Kind.VOTE_REQUEST)[0]
+    lost.receive(Kind.VOTE_GRANTED, 4, sequence=request.sequence ^ 1)
+    assert not lost.replica.is_leader
+    lost.receive(Kind.VOTE_GRANTED, 4, sequence=request.sequence)
+    assert lost.replica.is_leader
+
+
+def test_a_vote_names_the_candidacy_it_is_for() -> None:
+    lone = Lone()
+    lone.clock.advance(5.0)
+    lone.receive(Kind.VOTE_REQUEST, 4, "n3", index=1, log_term=0, sequence=99)
+    assert [(vote.term, vote.sequence) for vote in lone.take_sent(Kind.VOTE_GRANTED)] == [(4, 99)]
+
+
 # ---------------------------------------------------------------------------------------------- asking
 def asked(lone: Lone) -> list[tuple[int, int]]:
     return [(message.term, message.sequence) for message in lone.take_sent(Kind.REBUILD_REQUEST)]
