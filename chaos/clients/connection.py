@@ -15,6 +15,8 @@ import httptools
 # Open-loop clients open another connection when all wait for an answer; a router refuses at its own limit.
 CONNECTIONS_MAX = 1500
 CONNECT_TIMEOUT_S = 1.0
+# Being connected to one router at a time: a storm of them would leave the clients no time for answers.
+CONNECTING_MAX = 32
 
 
 class Unsent(Exception):
@@ -127,6 +129,7 @@ class Pool:
         self._address = (host, port)
         self._idle: list[Connection] = []
         self._open = 0
+        self._connecting = asyncio.Semaphore(CONNECTING_MAX)
 
     async def call(self, data: bytes, timeout_s: float) -> Reply:
         """One request on a free connection. Raises Unsent or Lost."""
@@ -149,7 +152,7 @@ class Pool:
             raise Unsent(f"{CONNECTIONS_MAX} connections to {self.name} are busy")
         self._open += 1
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            async with self._connecting, asyncio.timeout(CONNECT_TIMEOUT_S):
                 _, connection = await asyncio.get_running_loop().create_connection(Connection, *self._address)
         except (OSError, TimeoutError) as error:
             self._open -= 1

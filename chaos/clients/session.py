@@ -130,6 +130,11 @@ class Session:
         self.log.add(Operation(kind, self.partition(key), began_s, ended_s, told, pool.name, is_probe))
         return Answer(told, document, condition_failed, began_s, ended_s, pool.az, served_by)
 
+    def skipped(self, kind: str, key: str, due_s: float) -> None:
+        """A request of an open loop was due, but too many before it have no answer yet."""
+        self.log.errors[f"{kind} not sent: too many before it have no answer"] += 1
+        self.log.add(Operation(kind, self.partition(key), due_s, self.now_s(), Told.FAILED, "", is_probe=True))
+
     async def _send(self, client: int, data: bytes) -> tuple[Pool, Reply]:
         """Through the client's own router, or the first of the others that takes it."""
         count = len(self.pools)
