@@ -286,7 +286,7 @@ class Partition:
                 table_id=table_id, key=operation.key, item=item, request_id=operation.request_id
             )
         if decision is not None and operation.flags & ANSWER_FLAGS:
-            decision.fill(mutation.answer)
+            decision.fill(proposal.entry.answers.add(place=len(proposal.writers)).answer)
             proposal.size += len(decision.returned)
         if effects is not None:
             self._add_effects(proposal, mutation, effects)

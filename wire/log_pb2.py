@@ -26,7 +26,7 @@ from wire import catalog_pb2 as catalog__pb2
 from wire import data_pb2 as data__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\tlog.proto\x12\ntrizone.v1\x1a\rcatalog.proto\x1a\ndata.proto\"\xde\x01\n\x08Mutation\x12\x10\n\x08table_id\x18\x01 \x01(\x04\x12\x0b\n\x03key\x18\x02 \x01(\x0c\x12\x0c\n\x04item\x18\x03 \x01(\x0c\x12\x0f\n\x07\x64\x65leted\x18\x04 \x01(\x08\x12\x12\n\nrequest_id\x18\x05 \x01(\x0c\x12,\n\x0clocal_writes\x18\x06 \x03(\x0b\x32\x16.trizone.v1.LocalWrite\x12.\n\rindex_changes\x18\x07 \x03(\x0b\x32\x17.trizone.v1.IndexChange\x12\"\n\x06\x61nswer\x18\x08 \x01(\x0b\x32\x12.trizone.v1.Result\"m\n\x12RememberedRequests\x12\x13\n\x0bhybrid_time\x18\x01 \x01(\x04\x12\x13\n\x0brequest_ids\x18\x02 \x01(\x0c\x12-\n\x07\x61nswers\x18\x03 \x03(\x0b\x32\x1c.trizone.v1.RememberedAnswer\"E\n\x10RememberedAnswer\x12\r\n\x05place\x18\x01 \x01(\r\x12\"\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x12.trizone.v1.Result\"K\n\nLocalWrite\x12\x10\n\x08index_id\x18\x01 \x01(\x04\x12\x0b\n\x03key\x18\x02 \x01(\x0c\x12\r\n\x05value\x18\x03 \x01(\x0c\x12\x0f\n\x07\x64\x65leted\x18\x04 \x01(\x08\"m\n\x0bIndexChange\x12\x10\n\x08index_id\x18\x01 \x01(\x04\x12\x0b\n\x03key\x18\x02 \x01(\x0c\x12\x0c\n\x04item\x18\x03 \x01(\x0c\x12\x0f\n\x07\x64\x65leted\x18\x04 \x01(\x08\x12\x0e\n\x06target\x18\x05 \x01(\r\x12\x10\n\x08sequence\x18\x06 \x01(\x04\"\xaf\x01\n\nBeginIndex\x12\x10\n\x08table_id\x18\x01 \x01(\x04\x12 \n\x05index\x18\x02 \x01(\x0b\x32\x11.trizone.v1.Index\x12\x10\n\x08\x62\x61\x63kfill\x18\x03 \x01(\x08\x12/\n\rpartition_key\x18\x04 \x01(\x0b\x32\x18.trizone.v1.KeyAttribute\x12*\n\x08sort_key\x18\x05 \x01(\x0b\x32\x18.trizone.v1.KeyAttribute\"?\n\x08\x42\x61\x63kfill\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\x0c\x12\x0c\n\x04\x64one\x18\x02 \x01(\x08\x12\x15\n\rdone_sequence\x18\x03 \x01(\x04\"n\n\x0c\x42\x61\x63kfillStep\x12\x10\n\x08index_id\x18\x01 \x01(\x04\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\x0c\x12\x0c\n\x04\x64one\x18\x03 \x01(\x08\x12.\n\rindex_changes\x18\x04 \x03(\x0b\x32\x17.trizone.v1.IndexChange\"/\n\nOutboxTrim\x12\x0e\n\x06target\x18\x01 \x01(\r\x12\x11\n\tsequences\x18\x02 \x03(\x04\"K\n\tIndexFeed\x12\x0e\n\x06source\x18\x01 \x01(\r\x12.\n\rindex_changes\x18\x02 \x03(\x0b\x32\x17.trizone.v1.IndexChange\"\x1d\n\tDropTable\x12\x10\n\x08table_id\x18\x01 \x01(\x04\"\xf0\x02\n\x08LogEntry\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x13\n\x0bhybrid_time\x18\x02 \x01(\x04\x12\'\n\tmutations\x18\x03 \x03(\x0b\x32\x14.trizone.v1.Mutation\x12*\n\x0b\x64rop_tables\x18\x04 \x03(\x0b\x32\x15.trizone.v1.DropTable\x12\x34\n\x10\x63\x61talog_commands\x18\x05 \x03(\x0b\x32\x1a.trizone.v1.CatalogCommand\x12-\n\rbegin_indexes\x18\x06 \x03(\x0b\x32\x16.trizone.v1.BeginIndex\x12\x30\n\x0e\x62\x61\x63kfill_steps\x18\x07 \x03(\x0b\x32\x18.trizone.v1.BackfillStep\x12,\n\x0coutbox_trims\x18\x08 \x03(\x0b\x32\x16.trizone.v1.OutboxTrim\x12$\n\x05\x66\x65\x65\x64s\x18\t \x03(\x0b\x32\x15.trizone.v1.IndexFeedb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\tlog.proto\x12\ntrizone.v1\x1a\rcatalog.proto\x1a\ndata.proto\"\xba\x01\n\x08Mutation\x12\x10\n\x08table_id\x18\x01 \x01(\x04\x12\x0b\n\x03key\x18\x02 \x01(\x0c\x12\x0c\n\x04item\x18\x03 \x01(\x0c\x12\x0f\n\x07\x64\x65leted\x18\x04 \x01(\x08\x12\x12\n\nrequest_id\x18\x05 \x01(\x0c\x12,\n\x0clocal_writes\x18\x06 \x03(\x0b\x32\x16.trizone.v1.LocalWrite\x12.\n\rindex_changes\x18\x07 \x03(\x0b\x32\x17.trizone.v1.IndexChange\"B\n\x11RememberedAnswers\x12-\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x1c.trizone.v1.RememberedAnswer\"E\n\x10RememberedAnswer\x12\r\n\x05place\x18\x01 \x01(\r\x12\"\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x12.trizone.v1.Result\"K\n\nLocalWrite\x12\x10\n\x08index_id\x18\x01 \x01(\x04\x12\x0b\n\x03key\x18\x02 \x01(\x0c\x12\r\n\x05value\x18\x03 \x01(\x0c\x12\x0f\n\x07\x64\x65leted\x18\x04 \x01(\x08\"m\n\x0bIndexChange\x12\x10\n\x08index_id\x18\x01 \x01(\x04\x12\x0b\n\x03key\x18\x02 \x01(\x0c\x12\x0c\n\x04item\x18\x03 \x01(\x0c\x12\x0f\n\x07\x64\x65leted\x18\x04 \x01(\x08\x12\x0e\n\x06target\x18\x05 \x01(\r\x12\x10\n\x08sequence\x18\x06 \x01(\x04\"\xaf\x01\n\nBeginIndex\x12\x10\n\x08table_id\x18\x01 \x01(\x04\x12 \n\x05index\x18\x02 \x01(\x0b\x32\x11.trizone.v1.Index\x12\x10\n\x08\x62\x61\x63kfill\x18\x03 \x01(\x08\x12/\n\rpartition_key\x18\x04 \x01(\x0b\x32\x18.trizone.v1.KeyAttribute\x12*\n\x08sort_key\x18\x05 \x01(\x0b\x32\x18.trizone.v1.KeyAttribute\"?\n\x08\x42\x61\x63kfill\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\x0c\x12\x0c\n\x04\x64one\x18\x02 \x01(\x08\x12\x15\n\rdone_sequence\x18\x03 \x01(\x04\"n\n\x0c\x42\x61\x63kfillStep\x12\x10\n\x08index_id\x18\x01 \x01(\x04\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\x0c\x12\x0c\n\x04\x64one\x18\x03 \x01(\x08\x12.\n\rindex_changes\x18\x04 \x03(\x0b\x32\x17.trizone.v1.IndexChange\"/\n\nOutboxTrim\x12\x0e\n\x06target\x18\x01 \x01(\r\x12\x11\n\tsequences\x18\x02 \x03(\x04\"K\n\tIndexFeed\x12\x0e\n\x06source\x18\x01 \x01(\r\x12.\n\rindex_changes\x18\x02 \x03(\x0b\x32\x17.trizone.v1.IndexChange\"\x1d\n\tDropTable\x12\x10\n\x08table_id\x18\x01 \x01(\x04\"\x9f\x03\n\x08LogEntry\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x13\n\x0bhybrid_time\x18\x02 \x01(\x04\x12\'\n\tmutations\x18\x03 \x03(\x0b\x32\x14.trizone.v1.Mutation\x12*\n\x0b\x64rop_tables\x18\x04 \x03(\x0b\x32\x15.trizone.v1.DropTable\x12\x34\n\x10\x63\x61talog_commands\x18\x05 \x03(\x0b\x32\x1a.trizone.v1.CatalogCommand\x12-\n\rbegin_indexes\x18\x06 \x03(\x0b\x32\x16.trizone.v1.BeginIndex\x12\x30\n\x0e\x62\x61\x63kfill_steps\x18\x07 \x03(\x0b\x32\x18.trizone.v1.BackfillStep\x12,\n\x0coutbox_trims\x18\x08 \x03(\x0b\x32\x16.trizone.v1.OutboxTrim\x12$\n\x05\x66\x65\x65\x64s\x18\t \x03(\x0b\x32\x15.trizone.v1.IndexFeed\x12-\n\x07\x61nswers\x18\n \x03(\x0b\x32\x1c.trizone.v1.RememberedAnswerb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,27 +34,27 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'log_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MUTATION']._serialized_start=53
-  _globals['_MUTATION']._serialized_end=275
-  _globals['_REMEMBEREDREQUESTS']._serialized_start=277
-  _globals['_REMEMBEREDREQUESTS']._serialized_end=386
-  _globals['_REMEMBEREDANSWER']._serialized_start=388
-  _globals['_REMEMBEREDANSWER']._serialized_end=457
-  _globals['_LOCALWRITE']._serialized_start=459
-  _globals['_LOCALWRITE']._serialized_end=534
-  _globals['_INDEXCHANGE']._serialized_start=536
-  _globals['_INDEXCHANGE']._serialized_end=645
-  _globals['_BEGININDEX']._serialized_start=648
-  _globals['_BEGININDEX']._serialized_end=823
-  _globals['_BACKFILL']._serialized_start=825
-  _globals['_BACKFILL']._serialized_end=888
-  _globals['_BACKFILLSTEP']._serialized_start=890
-  _globals['_BACKFILLSTEP']._serialized_end=1000
-  _globals['_OUTBOXTRIM']._serialized_start=1002
-  _globals['_OUTBOXTRIM']._serialized_end=1049
-  _globals['_INDEXFEED']._serialized_start=1051
-  _globals['_INDEXFEED']._serialized_end=1126
-  _globals['_DROPTABLE']._serialized_start=1128
-  _globals['_DROPTABLE']._serialized_end=1157
-  _globals['_LOGENTRY']._serialized_start=1160
-  _globals['_LOGENTRY']._serialized_end=1528
+  _globals['_MUTATION']._serialized_end=239
+  _globals['_REMEMBEREDANSWERS']._serialized_start=241
+  _globals['_REMEMBEREDANSWERS']._serialized_end=307
+  _globals['_REMEMBEREDANSWER']._serialized_start=309
+  _globals['_REMEMBEREDANSWER']._serialized_end=378
+  _globals['_LOCALWRITE']._serialized_start=380
+  _globals['_LOCALWRITE']._serialized_end=455
+  _globals['_INDEXCHANGE']._serialized_start=457
+  _globals['_INDEXCHANGE']._serialized_end=566
+  _globals['_BEGININDEX']._serialized_start=569
+  _globals['_BEGININDEX']._serialized_end=744
+  _globals['_BACKFILL']._serialized_start=746
+  _globals['_BACKFILL']._serialized_end=809
+  _globals['_BACKFILLSTEP']._serialized_start=811
+  _globals['_BACKFILLSTEP']._serialized_end=921
+  _globals['_OUTBOXTRIM']._serialized_start=923
+  _globals['_OUTBOXTRIM']._serialized_end=970
+  _globals['_INDEXFEED']._serialized_start=972
+  _globals['_INDEXFEED']._serialized_end=1047
+  _globals['_DROPTABLE']._serialized_start=1049
+  _globals['_DROPTABLE']._serialized_end=1078
+  _globals['_LOGENTRY']._serialized_start=1081
+  _globals['_LOGENTRY']._serialized_end=1496
 # @@protoc_insertion_point(module_scope)

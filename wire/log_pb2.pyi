@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Mutation(_message.Message):
-    __slots__ = ("table_id", "key", "item", "deleted", "request_id", "local_writes", "index_changes", "answer")
+    __slots__ = ("table_id", "key", "item", "deleted", "request_id", "local_writes", "index_changes")
     TABLE_ID_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
     ITEM_FIELD_NUMBER: _ClassVar[int]
@@ -17,7 +17,6 @@ class Mutation(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     LOCAL_WRITES_FIELD_NUMBER: _ClassVar[int]
     INDEX_CHANGES_FIELD_NUMBER: _ClassVar[int]
-    ANSWER_FIELD_NUMBER: _ClassVar[int]
     table_id: int
     key: bytes
     item: bytes
@@ -25,18 +24,13 @@ class Mutation(_message.Message):
     request_id: bytes
     local_writes: _containers.RepeatedCompositeFieldContainer[LocalWrite]
     index_changes: _containers.RepeatedCompositeFieldContainer[IndexChange]
-    answer: _data_pb2.Result
-    def __init__(self, table_id: _Optional[int] = ..., key: _Optional[bytes] = ..., item: _Optional[bytes] = ..., deleted: bool = ..., request_id: _Optional[bytes] = ..., local_writes: _Optional[_Iterable[_Union[LocalWrite, _Mapping]]] = ..., index_changes: _Optional[_Iterable[_Union[IndexChange, _Mapping]]] = ..., answer: _Optional[_Union[_data_pb2.Result, _Mapping]] = ...) -> None: ...
+    def __init__(self, table_id: _Optional[int] = ..., key: _Optional[bytes] = ..., item: _Optional[bytes] = ..., deleted: bool = ..., request_id: _Optional[bytes] = ..., local_writes: _Optional[_Iterable[_Union[LocalWrite, _Mapping]]] = ..., index_changes: _Optional[_Iterable[_Union[IndexChange, _Mapping]]] = ...) -> None: ...
 
-class RememberedRequests(_message.Message):
-    __slots__ = ("hybrid_time", "request_ids", "answers")
-    HYBRID_TIME_FIELD_NUMBER: _ClassVar[int]
-    REQUEST_IDS_FIELD_NUMBER: _ClassVar[int]
+class RememberedAnswers(_message.Message):
+    __slots__ = ("answers",)
     ANSWERS_FIELD_NUMBER: _ClassVar[int]
-    hybrid_time: int
-    request_ids: bytes
     answers: _containers.RepeatedCompositeFieldContainer[RememberedAnswer]
-    def __init__(self, hybrid_time: _Optional[int] = ..., request_ids: _Optional[bytes] = ..., answers: _Optional[_Iterable[_Union[RememberedAnswer, _Mapping]]] = ...) -> None: ...
+    def __init__(self, answers: _Optional[_Iterable[_Union[RememberedAnswer, _Mapping]]] = ...) -> None: ...
 
 class RememberedAnswer(_message.Message):
     __slots__ = ("place", "answer")
@@ -133,7 +127,7 @@ class DropTable(_message.Message):
     def __init__(self, table_id: _Optional[int] = ...) -> None: ...
 
 class LogEntry(_message.Message):
-    __slots__ = ("version", "hybrid_time", "mutations", "drop_tables", "catalog_commands", "begin_indexes", "backfill_steps", "outbox_trims", "feeds")
+    __slots__ = ("version", "hybrid_time", "mutations", "drop_tables", "catalog_commands", "begin_indexes", "backfill_steps", "outbox_trims", "feeds", "answers")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     HYBRID_TIME_FIELD_NUMBER: _ClassVar[int]
     MUTATIONS_FIELD_NUMBER: _ClassVar[int]
@@ -143,6 +137,7 @@ class LogEntry(_message.Message):
     BACKFILL_STEPS_FIELD_NUMBER: _ClassVar[int]
     OUTBOX_TRIMS_FIELD_NUMBER: _ClassVar[int]
     FEEDS_FIELD_NUMBER: _ClassVar[int]
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
     version: int
     hybrid_time: int
     mutations: _containers.RepeatedCompositeFieldContainer[Mutation]
@@ -152,4 +147,5 @@ class LogEntry(_message.Message):
     backfill_steps: _containers.RepeatedCompositeFieldContainer[BackfillStep]
     outbox_trims: _containers.RepeatedCompositeFieldContainer[OutboxTrim]
     feeds: _containers.RepeatedCompositeFieldContainer[IndexFeed]
-    def __init__(self, version: _Optional[int] = ..., hybrid_time: _Optional[int] = ..., mutations: _Optional[_Iterable[_Union[Mutation, _Mapping]]] = ..., drop_tables: _Optional[_Iterable[_Union[DropTable, _Mapping]]] = ..., catalog_commands: _Optional[_Iterable[_Union[_catalog_pb2.CatalogCommand, _Mapping]]] = ..., begin_indexes: _Optional[_Iterable[_Union[BeginIndex, _Mapping]]] = ..., backfill_steps: _Optional[_Iterable[_Union[BackfillStep, _Mapping]]] = ..., outbox_trims: _Optional[_Iterable[_Union[OutboxTrim, _Mapping]]] = ..., feeds: _Optional[_Iterable[_Union[IndexFeed, _Mapping]]] = ...) -> None: ...
+    answers: _containers.RepeatedCompositeFieldContainer[RememberedAnswer]
+    def __init__(self, version: _Optional[int] = ..., hybrid_time: _Optional[int] = ..., mutations: _Optional[_Iterable[_Union[Mutation, _Mapping]]] = ..., drop_tables: _Optional[_Iterable[_Union[DropTable, _Mapping]]] = ..., catalog_commands: _Optional[_Iterable[_Union[_catalog_pb2.CatalogCommand, _Mapping]]] = ..., begin_indexes: _Optional[_Iterable[_Union[BeginIndex, _Mapping]]] = ..., backfill_steps: _Optional[_Iterable[_Union[BackfillStep, _Mapping]]] = ..., outbox_trims: _Optional[_Iterable[_Union[OutboxTrim, _Mapping]]] = ..., feeds: _Optional[_Iterable[_Union[IndexFeed, _Mapping]]] = ..., answers: _Optional[_Iterable[_Union[RememberedAnswer, _Mapping]]] = ...) -> None: ...

@@ -8,9 +8,9 @@ and leaves its time behind: of a write that may be among it nobody can say any m
 
 from __future__ import annotations
 
+import struct
 from collections import deque
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from node.storage import keyspace
 from replication.ports import Family, Store
@@ -28,14 +28,22 @@ SPARED = 8
 _OUTBOX = Family.OUTBOX
 
 
-class Remembered(NamedTuple):
+# A record: hybrid time of the entry, number of ids, the ids, a serialized RememberedAnswers if there are any.
+_HEAD = struct.Struct(">QI")
+
+
+class Remembered:
     """What is kept in memory of one entry's record."""
 
-    log_index: int
-    hybrid_time: int
-    request_ids: list[bytes]
-    has_answers: bool
-    size: int  # of the record, in bytes
+    __slots__ = ("has_answers", "hybrid_time", "log_index", "request_ids", "size")
+
+    def __init__(self, log_index: int, hybrid_time: int, request_ids: list[bytes]) -> None:
+        self.log_index = log_index
+        self.hybrid_time = hybrid_time
+        self.request_ids = request_ids
+        self.has_answers = False
+        # Of the record, in bytes.
+        self.size = 0
 
 
 class RequestMemory:
@@ -58,29 +66,28 @@ class RequestMemory:
             if isinstance(record, int):
                 self.forgotten_time = record
             else:
-                self._note(record)
-
-    def _note(self, entry: Remembered) -> None:
-        self._entries.append(entry)
-        self._bytes += entry.size
-        for request_id in entry.request_ids:
-            self.applied[request_id] = entry
+                self._entries.append(record)
+                self._bytes += record.size
+                self.applied.update(dict.fromkeys(record.request_ids, record))
 
     # ------------------------------------------------------------------ effects of entries
-    def remember(
-        self,
-        prefix: bytes,
-        index: int,
-        hybrid_time: int,
-        request_ids: list[bytes],
-        answers: list[log_pb2.RememberedAnswer],
-    ) -> None:
-        """Keep what one entry applied, and forget what is too old or too much."""
-        record = log_pb2.RememberedRequests(
-            hybrid_time=hybrid_time, request_ids=b"".join(request_ids), answers=answers
-        ).SerializeToString()
-        self._store.put(_OUTBOX, prefix + keyspace.requests_key(index), record)
-        self._note(Remembered(index, hybrid_time, request_ids, bool(answers), len(record)))
+    def remember(self, prefix: bytes, entry: Remembered, answers: dict[bytes, data_pb2.Result]) -> None:
+        """Keep what one entry applied, whose ids are in `applied`, and forget what is too old or too much. Hot path.
+
+        `answers`: by request id, of those that were answered more than OK.
+        """
+        request_ids, hybrid_time = entry.request_ids, entry.hybrid_time
+        record = _HEAD.pack(hybrid_time, len(request_ids)) + b"".join(request_ids)
+        if answers:
+            entry.has_answers = True
+            remembered = log_pb2.RememberedAnswers()
+            for request_id, answer in answers.items():
+                remembered.answers.add(place=request_ids.index(request_id), answer=answer)
+            record += remembered.SerializeToString()
+        entry.size = len(record)
+        self._store.put(_OUTBOX, prefix + keyspace.requests_key(entry.log_index), record)
+        self._entries.append(entry)
+        self._bytes += entry.size
         oldest_age_ms = (hybrid_time - self._entries[0].hybrid_time) >> 16
         if (
             oldest_age_ms > REQUEST_MEMORY_MS + REQUEST_MEMORY_MS // SPARED
@@ -123,7 +130,8 @@ class RequestMemory:
             if record is None:
                 raise KeyError(f"no record of the requests in entry {entry.log_index}")
             place = entry.request_ids.index(request_id)
-            for remembered in log_pb2.RememberedRequests.FromString(record).answers:
+            encoded = record[_HEAD.size + len(entry.request_ids) * REQUEST_ID_BYTES :]
+            for remembered in log_pb2.RememberedAnswers.FromString(encoded).answers:
                 if remembered.place == place:
                     return remembered.answer
         return data_pb2.Result(status=data_pb2.OK)
@@ -134,7 +142,11 @@ def remembered_in(logical_key: bytes, value: bytes) -> Remembered | int:
     index = keyspace.requests_index(logical_key)
     if not index:
         return int.from_bytes(value, "big")
-    record = log_pb2.RememberedRequests.FromString(value)
-    joined = record.request_ids
-    request_ids = [joined[at : at + REQUEST_ID_BYTES] for at in range(0, len(joined), REQUEST_ID_BYTES)]
-    return Remembered(index, record.hybrid_time, request_ids, bool(record.answers), len(value))
+    hybrid_time, number = _HEAD.unpack_from(value)
+    end = _HEAD.size + number * REQUEST_ID_BYTES
+    entry = Remembered(
+        index, hybrid_time, [value[at : at + REQUEST_ID_BYTES] for at in range(_HEAD.size, end, REQUEST_ID_BYTES)]
+    )
+    entry.has_answers = len(value) > end
+    entry.size = len(value)
+    return entry

@@ -116,8 +116,9 @@ class PartitionState:
         gone: set[int] = set()
         repeated: set[int] = set()
         applied = self._requests.applied
-        request_ids: dict[bytes, int] = {}
-        answers: list[log_pb2.RememberedAnswer] = []
+        remembers = entry.version != UNREMEMBERED_VERSION
+        remembered = Remembered(self._index, self._hybrid_time, [])
+        request_ids = remembered.request_ids
         for position, mutation in enumerate(entry.mutations):
             table_id = mutation.table_id
             # A write that lost the race against DropTable must not bring a row of a dead table back.
@@ -125,14 +126,13 @@ class PartitionState:
                 gone.add(position)
                 continue
             request_id = mutation.request_id
-            if len(request_id) == REQUEST_ID_BYTES:
+            if len(request_id) == REQUEST_ID_BYTES and remembers:
                 # Leaders see to it; but a write that happens twice is what nobody could mend.
-                if request_id in applied or request_id in request_ids:
+                if request_id in applied:
                     repeated.add(position)
                     continue
-                if mutation.HasField("answer"):
-                    answers.append(log_pb2.RememberedAnswer(place=len(request_ids), answer=mutation.answer))
-                request_ids[request_id] = position
+                applied[request_id] = remembered
+                request_ids.append(request_id)
             key = prefix + keyspace.item_key(table_id, mutation.key)
             if mutation.deleted:
                 store.delete(_DATA, key)
@@ -142,8 +142,14 @@ class PartitionState:
             if table_id in indexed:
                 indexes.write_rows(prefix, mutation.local_writes)
                 sequence = indexes.put_in_outbox(prefix, mutation.index_changes, sequence, self._hybrid_time)
-        if request_ids and entry.version != UNREMEMBERED_VERSION:
-            self._requests.remember(prefix, self._index, self._hybrid_time, list(request_ids), answers)
+        if request_ids:
+            without_effect = gone | repeated
+            answers = {
+                entry.mutations[answer.place].request_id: answer.answer
+                for answer in entry.answers
+                if answer.place not in without_effect
+            }
+            self._requests.remember(prefix, remembered, answers)
         if entry.drop_tables:
             self._drop(entry)
         self._apply_index_records(entry, sequence)

@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from node.machine import requests
+from node.machine.requests import RequestMemory
 from replication.group import ReplicationSettings
 from simulation.quiet import Asker, QuietCluster
 from simulation.table import TABLE_ID, from_item, to_item
@@ -86,6 +87,28 @@ def test_a_write_that_committed_before_its_leader_died_is_answered_by_the_next(
     cluster.run(0.2)
     assert from_item(successor.result(again).item) == "1"
     assert value(cluster) == "1"
+
+
+@pytest.mark.parametrize("lost", ["never kept", "not read at start"])
+def test_without_the_memory_the_write_would_happen_twice(
+    monkeypatch: pytest.MonkeyPatch, cluster: QuietCluster, leader: Asker, lost: str
+) -> None:
+    """What the tests here would see: they can fail."""
+    if lost == "never kept":
+        monkeypatch.setattr(RequestMemory, "remember", lambda *_: None)
+    else:
+        monkeypatch.setattr(RequestMemory, "load", lambda *_: None)
+    sent = increment()
+    leader.ask(sent)
+    cluster.run(0.2)
+    for machine in cluster.machines.values():
+        # What was written survives: nothing is applied again, so that only what is read at start is known.
+        machine.crash(power_loss=False, restart_after_s=0.1)
+    cluster.run(1.5)
+    successor = cluster.asker(cluster.settle(GROUP))
+    successor.ask(repeat(sent))
+    cluster.run(0.2)
+    assert value(cluster) == "2"
 
 
 def test_a_write_that_its_leader_could_not_commit_happens_once_by_its_repeat(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from node.machine import requests
-from node.machine.requests import RequestMemory
+from node.machine.requests import Remembered, RequestMemory
 from node.machine.state import LOG_ENTRY_VERSION, UNREMEMBERED_VERSION, PartitionState, WithoutEffect
 from node.storage import keyspace
 from node.storage.memory import MemoryStore
@@ -31,8 +31,8 @@ def entry(at_ms: int, *numbers: int, version: int = LOG_ENTRY_VERSION, answer: b
         mutation = message.mutations.add(table_id=table, key=b"k%d" % number, item=b"%d" % number)
         mutation.request_id = request(number)
         if answer:
-            mutation.answer.status = data_pb2.OK
-            mutation.answer.item = answer + b"%d" % number
+            result = data_pb2.Result(status=data_pb2.OK, item=answer + b"%d" % number)
+            message.answers.add(place=len(message.mutations) - 1, answer=result)
     return message.SerializeToString()
 
 
@@ -154,7 +154,7 @@ def test_what_falls_out_of_the_window_goes_by_range_and_leaves_its_time() -> Non
 
 @pytest.mark.parametrize("limit", ["REQUESTS_MAX", "RECORD_BYTES_MAX"])
 def test_it_is_bounded_in_number_and_bytes(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
-    monkeypatch.setattr(requests, limit, 16 if limit == "REQUESTS_MAX" else 16 * 25)
+    monkeypatch.setattr(requests, limit, 16 if limit == "REQUESTS_MAX" else 16 * 28)
     replica = Replica()
     held = []
     for number in range(100):
@@ -204,9 +204,11 @@ def test_an_answer_that_is_not_written_yet_is_not_taken_for_a_write_that_was_not
     store = MemoryStore()
     memory = RequestMemory(store)
     prefix = keyspace.prefix(GROUP, 1)
-    answers = [log_pb2.RememberedAnswer(place=0, answer=data_pb2.Result(status=data_pb2.OK, item=b"x"))]
-    memory.remember(prefix, 7, 5, [request(1)], answers)
+    answer = data_pb2.Result(status=data_pb2.OK, item=b"x")
+    entry = Remembered(7, 5, [request(1)])
+    memory.applied[request(1)] = entry
+    memory.remember(prefix, entry, {request(1): answer})
     with pytest.raises(KeyError):
         memory.answer(prefix, request(1))
     store.write_batch()
-    assert memory.answer(prefix, request(1)) == answers[0].answer
+    assert memory.answer(prefix, request(1)) == answer
