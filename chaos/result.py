@@ -60,6 +60,8 @@ class Staleness:
     reads: int
     stale: int  # returned a value although a newer one had been acknowledged before the read began
     went_back: int  # returned an older value than the same client had read before
+    missed_own_write: int = 0  # returned an older value than the same client had written before
+    versions_max: int = 0  # how many newer versions had been acknowledged, at most
     p50_ms: float  # how long ago the value had been replaced, of stale reads
     p99_ms: float
     max_ms: float

@@ -57,6 +57,7 @@ def report_sessions(calls: Iterable[Call]) -> SessionReport:
         rows += _judged(sound, own, versions)
     return SessionReport(
         total=summed([seen for _, seen in rows]),
+        by_router_az=grouped(((router_az, ""), seen) for (router_az, _), seen in rows),
         by_az=grouped(rows),
         phantoms=tuple(phantoms),
         unjudged=unjudged,

@@ -53,12 +53,14 @@ class Reads:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionReport:
-    """All eventual reads, and those of each pair of AZs; `phantoms` show what nobody had written: a violation.
+    """All eventual reads, those of each router's AZ, and of each pair of AZs; `phantoms` show what nobody had
+    written: a violation.
 
     `unjudged` reads are of keys whose versions have no order (sets, banks, values written again).
     """
 
     total: Reads
+    by_router_az: tuple[Reads, ...]
     by_az: tuple[Reads, ...]
     phantoms: tuple[str, ...]
     unjudged: int
