@@ -17,7 +17,7 @@ from simulation.workloads.base import Workload, together
 COLLECTIONS = ("g0", "g1", "g2")
 REGISTERS_PER_COLLECTION = 3
 KEYS = tuple(f"{group}r{number}" for group in COLLECTIONS for number in range(REGISTERS_PER_COLLECTION))
-BURSTS = (1, 1, 2, 6)
+BURSTS = (1, 2, 4, 8)
 
 
 def key_of(key: str) -> dict[str, Any]:
@@ -69,7 +69,7 @@ class Registers(Workload):
 
     # ------------------------------------------------------------------ reads
     async def _read(self, worker: int, key: str, draw: random.Random) -> None:
-        if draw.random() < 0.3:
+        if draw.random() < 0.5:
             await together(self._get(worker + number, key, is_strong=True) for number in range(2))
         else:
             await self._get(worker, key, is_strong=draw.random() < 0.6)
