@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
+import functools
 import gc
 import os
 import queue
@@ -28,16 +30,26 @@ from prometheus_client import CollectorRegistry, start_http_server
 from node.background.expiry import ExpirySweeper
 from node.background.leaders import LeaderDaemon
 from node.background.tables import TableDaemon
+from node.damage import (
+    NotSetAside,
+    is_damage,
+    must_rebuild,
+    note_damage,
+    noted_damage,
+    rebuild_begun,
+    set_aside,
+)
 from node.faults.injector import FaultInjector
 from node.faults.service import FaultService, NoToken, read_token
 from node.host import HostSettings, NodeHost
 from node.identity import WrongData, claim
 from node.metrics import NodeMetrics
 from node.service import NodeService, hand_over
-from node.storage.errors import StoreError
+from node.storage.errors import StoreDamaged, StoreError
 from node.storage.rocks import RocksStore
 from node.watch import watch_host
 from replication.group import ReplicationSettings
+from replication.journal import JournalCorrupt
 from replication.ports import Store
 from replication.syncobj import check_engine
 from replication.transport.grpc import QUEUED_BYTES_MAX, PeerLink, PeerLinks, PeerService
@@ -68,6 +80,8 @@ class Start:
     fault_token: str
     # The node lost its disk: it starts with an empty folder and is rebuilt from its peers.
     rebuild: bool = False
+    # Why, when its store was found damaged at this start.
+    damage: str = ""
 
 
 _Sync = tuple[Callable[[], None], Callable[[BaseException | None], None]]
@@ -147,9 +161,15 @@ def replication_settings(settings: ClusterSettings) -> ReplicationSettings:
     )
 
 
-def stop_now(error: BaseException) -> None:
-    """End the process at once: an invariant broke or the disk failed, and nothing more may be written or said."""
+def stop_now(error: BaseException, folder: Path | None = None) -> None:
+    """End the process at once: an invariant broke or the disk failed, and nothing more may be written or said.
+
+    Damage of the store in `folder` is noted there, so that the next start knows even if it would not meet it.
+    """
     try:
+        if folder is not None and is_damage(error):
+            log.error("store_damaged", folder=str(folder), reason=str(error))
+            note_damage(folder, str(error))
         log.error("node_stops", reason=str(error), exc_info=error)
         sys.stderr.flush()
     finally:
@@ -176,30 +196,22 @@ class Node:
             partitions=partitions,
             rebuild_nonce=random.SystemRandom().getrandbits(64) if start.rebuild else None,
         )
+        # The store itself says by now that it is rebuilt.
+        rebuild_begun(start.folder)
         registry = CollectorRegistry()
         self.metrics = NodeMetrics(registry)
+        self.metrics.store_damaged.set(bool(start.damage))
         self.registry = registry
         self.store = store
         self.start = start
         self.loop = UvLoop(Pacer(settings.replication.pacing_us // 4))
         self.links = PeerLinks()
         self.pacer = Pacer(settings.replication.pacing_us)
-        self.host = NodeHost(
-            HostSettings(
-                node_id=node.id,
-                partitions=partitions,
-                replication=replication_settings(settings),
-                proposals_in_flight_max=settings.limits.proposals_in_flight_max,
-                durable=settings.durability == "sync",
-            ),
-            store=host_store,
-            links=self.links,
-            loop=self.loop,
-            clock=clock,
-            randomness=random.Random(),
-            metrics=self.metrics,
-            stop_process=stop_now,
-        )
+        self.stop = functools.partial(stop_now, folder=start.folder)
+        self.host = self._load(partitions, host_store, clock)
+        # From here on nobody could tell damage from a fault of one request: it ends the process wherever it is met.
+        store.on_damage = self.stop
+
         addresses = {other.id: other.address for other in settings.nodes}
         self._add_links(addresses)
         self.leaders = LeaderDaemon(self.host, clock, catalog, lambda peer: self.links.links[peer].is_up)
@@ -220,6 +232,7 @@ class Node:
             operations_in_flight_max=settings.limits.operations_in_flight_max,
             connected_peers=lambda: sorted(peer for peer, link in self.links.links.items() if link.is_up),
             faults=self.faults,
+            damage=start.damage,
         )
         self.peers = PeerService(
             node_id=node.id,
@@ -227,8 +240,32 @@ class Node:
             peers=frozenset(self.links.links),
             events=self.host,
             count_frame=self.metrics.peer_frames_in.inc,
-            broken=stop_now,
+            broken=self.stop,
         )
+
+    def _load(self, partitions: dict[int, tuple[str, ...]], store: Store, clock: Clock) -> NodeHost:
+        settings = self.start.settings
+        try:
+            return NodeHost(
+                HostSettings(
+                    node_id=self.start.node.id,
+                    partitions=partitions,
+                    replication=replication_settings(settings),
+                    proposals_in_flight_max=settings.limits.proposals_in_flight_max,
+                    durable=settings.durability == "sync",
+                ),
+                store=store,
+                links=self.links,
+                loop=self.loop,
+                clock=clock,
+                randomness=random.Random(),
+                metrics=self.metrics,
+                stop_process=self.stop,
+            )
+        except Exception:
+            # A damaged store may be started over in this process: nothing of this attempt may be left.
+            self.loop.close()
+            raise
 
     def _add_links(self, addresses: dict[str, str]) -> None:
         node = self.start.node
@@ -268,7 +305,7 @@ class Node:
         server.add_insecure_port(node.bind_address)
         await server.start()
         metrics_server, metrics_thread = start_http_server(node.metrics_port, node.bind_host, self.registry)
-        owner = TaskOwner(on_failure=stop_now)
+        owner = TaskOwner(on_failure=self.stop)
         for peer, link in self.links.links.items():
             owner.start(f"link:{peer}", link.run())
         owner.start("tables", self.tables.run())
@@ -310,33 +347,74 @@ def _tune_collector() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
+def run(start: Start) -> None:
+    """Open the store and serve until asked to stop. Raises StoreDamaged or JournalCorrupt before it served."""
+    storage = start.settings.storage
+    try:
+        store = RocksStore(
+            start.folder,
+            memtable_bytes=storage.memtable_bytes,
+            block_cache_bytes=storage.block_cache_bytes,
+            wal_recycle_files=storage.wal_recycle_files,
+        )
+    except StoreDamaged:
+        raise
+    except StoreError as error:
+        log.error("store_not_opened", reason=str(error))
+        raise SystemExit(EXIT_UNSAFE) from error
+
+    async def serve() -> None:
+        await Node(start, store).serve()
+
+    try:
+        uvloop.run(serve())
+    except WrongData as error:
+        log.error("data_refused", reason=str(error))
+        raise SystemExit(EXIT_USAGE) from error
+    except (StoreDamaged, JournalCorrupt):
+        store.close()
+        raise
+    store.sync()
+    store.close()
+    log.info("node_stopped")
+
+
+def rebuild_instead(start: Start, error: BaseException) -> None:
+    """The store is damaged: set it aside as evidence and serve from an empty one that is rebuilt, if settings allow."""
+    _report_damage(start, error)
+    if start.settings.storage.on_damage == "stop":
+        log.error("node_stops", reason="storage.on_damage is `stop`: `trizone start NAME --rebuild` rebuilds it")
+        raise SystemExit(EXIT_UNSAFE)
+    try:
+        aside = set_aside(start.folder, str(error), SystemClock.wall_ms())
+    except NotSetAside as refusal:
+        log.error("store_not_set_aside", reason=str(refusal))
+        raise SystemExit(EXIT_UNSAFE) from refusal
+    log.warning("store_set_aside", aside=str(aside))
+    try:
+        run(dataclasses.replace(start, rebuild=True, damage=f"{error} (kept in {aside})"))
+    except (StoreDamaged, JournalCorrupt) as again:
+        # A disk that damages a new store at once will do so again.
+        _report_damage(start, again)
+        raise SystemExit(EXIT_UNSAFE) from again
+
+
+def _report_damage(start: Start, error: BaseException) -> None:
+    log.error("store_damaged", folder=str(start.folder), reason=str(error))
+    note_damage(start.folder, str(error))
+
+
 def main() -> None:
     """Entry point."""
     start = read_start(sys.argv[1:])
     logs.configure(component=f"node:{start.node.id}", level=start.settings.logging.level)
     check_engine()
     try:
-        store = RocksStore(
-            start.folder,
-            memtable_bytes=start.settings.storage.memtable_bytes,
-            block_cache_bytes=start.settings.storage.block_cache_bytes,
-            wal_recycle_files=start.settings.storage.wal_recycle_files,
-        )
-    except StoreError as error:
-        log.error("store_not_opened", reason=str(error))
-        raise SystemExit(EXIT_UNSAFE) from error
-
-    async def run() -> None:
-        await Node(start, store).serve()
-
-    try:
-        uvloop.run(run())
-    except WrongData as error:
-        log.error("data_refused", reason=str(error))
-        raise SystemExit(EXIT_USAGE) from error
-    store.sync()
-    store.close()
-    log.info("node_stopped")
+        if noted := noted_damage(start.folder):
+            raise StoreDamaged(noted)
+        run(dataclasses.replace(start, rebuild=start.rebuild or must_rebuild(start.folder)))
+    except (StoreDamaged, JournalCorrupt) as error:
+        rebuild_instead(start, error)
 
 
 if __name__ == "__main__":

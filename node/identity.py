@@ -13,10 +13,11 @@ from replication.rebuild import mark_rebuilding, read_mark
 
 _KEY = b"identity"
 # What lies in the folder: 2 is records (docs/decisions/0010), 3 the request ids of applied writes beside the outbox
-# (docs/decisions/0018), which a program for 2 would take for changes of indexes. A folder from before has no number.
-STORAGE_FORMAT = 3
-# Without request ids there is nothing to convert: the memory is empty and fills.
-READABLE_FORMATS = (2, STORAGE_FORMAT)
+# (docs/decisions/0018), 4 journal records with checksums (docs/decisions/0017): a program for less would misread them.
+# A folder from before has no number.
+STORAGE_FORMAT = 4
+# Nothing to convert: the memory of request ids is empty and fills, records without a checksum are read as they are.
+READABLE_FORMATS = (2, 3, STORAGE_FORMAT)
 
 
 class WrongData(Exception):

@@ -52,12 +52,11 @@ class NodeMetrics:
         self.apply_lag = Gauge(
             "trizone_node_apply_lag_entries", "Committed and not yet applied", labels, registry=registry
         )
-        self.commit_lag = Gauge(
-            "trizone_node_commit_lag_entries", "In the log, not committed", labels, registry=registry
-        )
+        self.commit_lag = Gauge("trizone_node_commit_lag_entries", "Logged, uncommitted", labels, registry=registry)
         self.term = Gauge("trizone_node_term", "Raft term", labels, registry=registry)
         self.is_leader = Gauge("trizone_node_is_leader", "1 on the leader", labels, registry=registry)
         self.rebuilding = Gauge("trizone_node_rebuilding", "1 while rebuilt from its peers", labels, registry=registry)
+        self.store_damaged = Gauge("trizone_node_store_damaged", "1: damaged at this start", registry=registry)
         self.log_entries = Gauge("trizone_node_log_entries", "Entries kept in the log", labels, registry=registry)
         self.queue_depth = Gauge(
             "trizone_node_queue_depth", "Operations that wait for a commit or a turn", labels, registry=registry

@@ -26,6 +26,7 @@ from node.proposal import Proposal
 from node.range_turns import RangeTurns
 from node.sessions import RouterSession
 from node.storage import keyspace
+from node.storage.errors import StoreError
 from node.write_queue import Arrived, Batch, WriteQueue, size_of
 from replication.outcomes import Outcome
 from replication.raft import RaftReplica
@@ -207,6 +208,8 @@ class Partition:
             proposal.held_bytes += size_of(operation)
             try:
                 self._judge(proposal, session, operation)
+            except StoreError:
+                raise
             except Exception as error:
                 # A fault of ours in judging one request must not end the process: its client would carry it to the next
                 # leader. Nothing of it is in the entry, for what can fail comes before.

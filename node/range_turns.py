@@ -19,6 +19,7 @@ from dynamo.errors import DynamoError
 from node.evaluate import Decision
 from node.ranges import RangeReader, Rows, TableGone
 from node.sessions import QUEUED_BYTES_MAX, RouterSession
+from node.storage.errors import StoreError
 from runtime.logs import get_logger
 from wire import data_pb2
 
@@ -122,6 +123,8 @@ class RangeTurns:
             session.refuse(operation.id, data_pb2.TABLE_GONE)
         except DynamoError as error:
             session.answer_write(operation.id, Decision(data_pb2.VALIDATION_FAILED, message=error.message))
+        except StoreError:
+            raise
         except Exception as error:
             # A fault of ours in one read must not end the process: its client would carry it to the next node.
             log.error("range_not_read", table=operation.table_id, exc_info=error)

@@ -44,8 +44,10 @@ class NodeService:
         operations_in_flight_max: int,
         connected_peers: Callable[[], list[str]],
         faults: FaultInjector | None = None,
+        damage: str = "",
     ) -> None:
-        """`faults` where fault injection is on: every stream and report then passes through its links."""
+        """`faults` where fault injection is on: every stream and report then passes through its links. `damage`: why
+        this node's store was set aside at its start."""
         self._host = host
         self._tables = tables
         self._sweeper = sweeper
@@ -56,6 +58,7 @@ class NodeService:
         self._in_flight_max = operations_in_flight_max
         self._connected_peers = connected_peers
         self._faults = faults
+        self._damage = damage
         self._started_at = clock.monotonic()
 
     def handlers(self) -> list[grpc.GenericRpcHandler]:
@@ -166,6 +169,7 @@ class NodeService:
             connected_routers=len(host.sessions),
             fault_injection=self._faults is not None,
             faults=self._faults.texts() if self._faults is not None else (),
+            damage=self._damage,
         )
         for group_id, partition in host.partitions.items():
             group = host.group(group_id).status()

@@ -4,14 +4,17 @@ Used by replication.syncobj only; beside it the engine's own MemoryJournal is wh
 while running: entries and the hard state (term, vote) are collected in the batch that the node writes once a loop
 turn and syncs in a thread. Law: `durable_index` never claims an entry that a finished sync does not cover.
 
-Records: LOG  `group(4) index(8)` -> `version(1) term(8) payload`
-         META `h group(4)` -> `version(1) term(8) vote`; `b group(4)` -> `version(1) index(8) term(8)`: the entry before
-         the first one kept.
+Records: LOG  `group(4) index(8)` -> `version(1) crc(4) term(8) payload`
+         META `h group(4)` -> `version(1) crc(4) term(8) vote`
+         META `b group(4)` -> `version(1) crc(4) index(8) term(8)`: the entry before the first one kept
+The checksum covers the key and what follows: a record that was flipped in memory or by the disk, or that lies under
+another key, is never sent to a follower nor applied. Version 1, written until storage format 3, has none.
 """
 
 from __future__ import annotations
 
 import struct
+import zlib
 from typing import overload
 
 from pysyncobj.journal import Journal
@@ -22,10 +25,12 @@ from replication.rebuild import clear_mark, read_mark
 
 _LOG_KEY = struct.Struct(">IQ")
 _GROUP = struct.Struct(">I")
-_ENTRY_HEAD = struct.Struct("<BQ")
-_HARD_STATE = struct.Struct("<BQ")
-_BASE = struct.Struct("<BQQ")
-RECORD_VERSION = 1
+_SEAL = struct.Struct("<BI")
+_TERM = struct.Struct("<Q")
+_BASE = struct.Struct("<QQ")
+_SEALED_TERM = struct.Struct("<BIQ")
+UNSEALED_VERSION = 1
+RECORD_VERSION = 2
 # Larger than any index: "nothing was cut since the sync began".
 _NO_CUT = 1 << 62
 FIRST_ENTRY: LogEntry = (b"\x01", 1, 0)
@@ -33,6 +38,24 @@ FIRST_ENTRY: LogEntry = (b"\x01", 1, 0)
 
 class JournalCorrupt(Exception):
     """A record that cannot be one of ours, or a hole in the log."""
+
+
+def seal(key: bytes, content: bytes) -> bytes:
+    """`content` as a record under `key`, with its checksum."""
+    return _SEAL.pack(RECORD_VERSION, zlib.crc32(content, zlib.crc32(key))) + content
+
+
+def unseal(key: bytes, record: bytes) -> bytes:
+    """The content of a record of either version. Raises JournalCorrupt."""
+    version = record[0] if record else 0
+    if version == UNSEALED_VERSION:
+        return record[1:]
+    if version != RECORD_VERSION or len(record) < _SEAL.size:
+        raise JournalCorrupt(f"record {key.hex()}: version {version}, this program reads {RECORD_VERSION}")
+    content = record[_SEAL.size :]
+    if zlib.crc32(content, zlib.crc32(key)) != _SEAL.unpack_from(record)[1]:
+        raise JournalCorrupt(f"record {key.hex()}: its checksum does not fit")
+    return content
 
 
 class GroupJournal(Journal):
@@ -54,36 +77,36 @@ class GroupJournal(Journal):
 
     def _load(self) -> None:
         group = _GROUP.pack(self._group_id)
-        hard_state = self._store.get(Family.META, b"h" + group)
+        hard_state = self._meta(b"h" + group)
         if hard_state is not None:
-            version, self._term = _HARD_STATE.unpack_from(hard_state)
-            self._check_version(version)
-            self._vote = hard_state[_HARD_STATE.size :].decode() or None
-        base = self._store.get(Family.META, b"b" + group)
+            (self._term,) = _TERM.unpack_from(hard_state)
+            self._vote = hard_state[_TERM.size :].decode() or None
+        base = self._meta(b"b" + group)
         if base is None:
             self.entries.append(FIRST_ENTRY)
         else:
-            version, index, term = _BASE.unpack(base)
-            self._check_version(version)
+            index, term = _BASE.unpack(base)
             self.entries.append((b"\x01", index, term))
         start, end = _LOG_KEY.pack(self._group_id, 0), _LOG_KEY.pack(self._group_id + 1, 0)
         for key, record in self._store.scan(Family.LOG, start, end):
             index = _LOG_KEY.unpack(key)[1]
-            version, term = _ENTRY_HEAD.unpack_from(record)
-            self._check_version(version)
+            content = unseal(key, record)
+            (term,) = _TERM.unpack_from(content)
             last = self.entries[-1][1]
             if index <= last:
                 continue  # below the base: a truncation whose range deletion was not written yet
             if index != last + 1:
                 raise JournalCorrupt(f"group {self._group_id}: entry {index} follows {last}")
-            self.entries.append((record[_ENTRY_HEAD.size :], index, term))
-            self.payload_bytes += len(record) - _ENTRY_HEAD.size
+            self.entries.append((content[_TERM.size :], index, term))
+            self.payload_bytes += len(content) - _TERM.size
 
-    def _check_version(self, version: int) -> None:
-        if version != RECORD_VERSION:
-            raise JournalCorrupt(
-                f"group {self._group_id}: record version {version}, this program reads {RECORD_VERSION}"
-            )
+    def _meta(self, key: bytes) -> bytes | None:
+        record = self._store.get(Family.META, key)
+        return None if record is None else unseal(key, record)
+
+    def _put_base(self, index: int, term: int) -> None:
+        key = b"b" + _GROUP.pack(self._group_id)
+        self._store.put(Family.META, key, seal(key, _BASE.pack(index, term)))
 
     @property
     def first_index(self) -> int:
@@ -126,7 +149,8 @@ class GroupJournal(Journal):
         self.entries.append((command, idx, term))
         self.payload_bytes += len(command)
         key = _LOG_KEY.pack(self._group_id, idx)
-        self._store.put(Family.LOG, key, _ENTRY_HEAD.pack(RECORD_VERSION, term) + command)
+        checksum = zlib.crc32(command, zlib.crc32(_TERM.pack(term), zlib.crc32(key)))
+        self._store.put(Family.LOG, key, _SEALED_TERM.pack(RECORD_VERSION, checksum, term) + command)
         self._host.journal_changed(self._group_id)
 
     def clear(self) -> None:
@@ -154,7 +178,7 @@ class GroupJournal(Journal):
         _, index, term = self.entries[entryTo]
         start, end = _LOG_KEY.pack(self._group_id, 0), _LOG_KEY.pack(self._group_id, index + 1)
         self._store.delete_range(Family.LOG, start, end)
-        self._store.put(Family.META, b"b" + _GROUP.pack(self._group_id), _BASE.pack(RECORD_VERSION, index, term))
+        self._put_base(index, term)
         self.payload_bytes -= sum(len(entry[0]) for entry in self.entries[1 : entryTo + 1])
         self.entries[: entryTo + 1] = [(b"\x01", index, term)]
 
@@ -168,7 +192,7 @@ class GroupJournal(Journal):
             self.deleteEntriesFrom(1)
             self.entries[0] = (b"\x01", index, term)
             self.payload_bytes = 0
-            self._store.put(Family.META, b"b" + _GROUP.pack(self._group_id), _BASE.pack(RECORD_VERSION, index, term))
+            self._put_base(index, term)
             self.durable_index = index
         self._host.journal_changed(self._group_id)
 
@@ -195,8 +219,8 @@ class GroupJournal(Journal):
     def setCurrentTerm(self, term: int, votedForNodeId: str | None) -> None:
         """Collect the hard state; messages that show it are held until it is synced."""
         self._term, self._vote = term, votedForNodeId
-        record = _HARD_STATE.pack(RECORD_VERSION, term) + (votedForNodeId or "").encode()
-        self._store.put(Family.META, b"h" + _GROUP.pack(self._group_id), record)
+        key = b"h" + _GROUP.pack(self._group_id)
+        self._store.put(Family.META, key, seal(key, _TERM.pack(term) + (votedForNodeId or "").encode()))
         self._host.journal_changed(self._group_id)
 
     def getCurrentTerm(self) -> int:

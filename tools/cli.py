@@ -31,7 +31,7 @@ from tools.probe import NodeProbe, ask_routers
 from tools.processes import ProcessRecord, ProcessTable, send, wait_for_end
 from tools.resolve import resolve
 from tools.signals import StopRequests
-from tools.status import fault_lines, index_lag_table, partition_table, process_table, summary
+from tools.status import damage_lines, fault_lines, index_lag_table, partition_table, process_table, summary
 from tools.supervisor import Supervisor
 from tools.tail import follow_file, tail_file
 from topology.settings import ClusterSettings, FaultInjectionSettings
@@ -242,7 +242,7 @@ def status(data: DataOption = DEFAULT_FOLDER, as_json: JsonOption = False) -> No
     else:
         show(out, process_table(found))
         show(out, partition_table(found))
-        for line in fault_lines(found):
+        for line in (*damage_lines(found), *fault_lines(found)):
             say(line)
         say(summary(found))
     if not found.healthy:

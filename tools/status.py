@@ -62,6 +62,8 @@ class NodeRow:
     # Can it be told to break things, and what it was told (node.faults)?
     fault_injection: bool = False
     faults: tuple[str, ...] = ()
+    # Why its store was set aside when it started; empty: it was whole.
+    damage: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +206,7 @@ def _node_row(
         uptime_s=status.uptime_s if status is not None else 0.0,
         fault_injection=status is not None and status.fault_injection,
         faults=tuple(status.faults) if status is not None else (),
+        damage=status.damage if status is not None else "",
     )
 
 
@@ -255,6 +258,13 @@ def index_lag_table(status: ClusterStatus) -> Table:
             numbers = map(_text, (partition.index_backlog_records, partition.index_lag_ms))
             table.add_row(str(partition.id), leader, *numbers)
     return table
+
+
+def damage_lines(status: ClusterStatus) -> list[str]:
+    """A line for every node whose store was found damaged when it started."""
+    return [
+        f"store of {node.id} was damaged, rebuilt from its peers: {node.damage}" for node in status.nodes if node.damage
+    ]
 
 
 def fault_lines(status: ClusterStatus) -> list[str]:

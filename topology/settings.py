@@ -127,6 +127,8 @@ class StorageSettings(_Section):
     memtable_bytes: Annotated[int, Field(ge=MIB, le=16 * 1024 * MIB)] = 64 * MIB
     block_cache_bytes: Annotated[int, Field(ge=MIB, le=1024 * 1024 * MIB)] = 128 * MIB
     wal_recycle_files: Annotated[int, Field(ge=0, le=64)] = 4
+    # What a node does whose store is damaged: be rebuilt from its peers, or end at each start until a person decides.
+    on_damage: Literal["rebuild", "stop"] = "rebuild"
 
 
 class TimeoutSettings(_Section):

@@ -277,7 +277,7 @@ class ReplicaStatus(_message.Message):
     def __init__(self, partition: _Optional[int] = ..., role: _Optional[str] = ..., leader: _Optional[str] = ..., term: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., last_index: _Optional[int] = ..., first_index: _Optional[int] = ..., match_index: _Optional[_Mapping[str, int]] = ..., index_backlog_records: _Optional[int] = ..., index_lag_ms: _Optional[int] = ...) -> None: ...
 
 class NodeStatus(_message.Message):
-    __slots__ = ("node_id", "az", "cluster_id", "catalog_version", "replicas", "connected_peers", "uptime_s", "pid", "connected_routers", "fault_injection", "faults")
+    __slots__ = ("node_id", "az", "cluster_id", "catalog_version", "replicas", "connected_peers", "uptime_s", "pid", "connected_routers", "fault_injection", "faults", "damage")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     AZ_FIELD_NUMBER: _ClassVar[int]
     CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -289,6 +289,7 @@ class NodeStatus(_message.Message):
     CONNECTED_ROUTERS_FIELD_NUMBER: _ClassVar[int]
     FAULT_INJECTION_FIELD_NUMBER: _ClassVar[int]
     FAULTS_FIELD_NUMBER: _ClassVar[int]
+    DAMAGE_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     az: str
     cluster_id: str
@@ -300,7 +301,8 @@ class NodeStatus(_message.Message):
     connected_routers: int
     fault_injection: bool
     faults: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, node_id: _Optional[str] = ..., az: _Optional[str] = ..., cluster_id: _Optional[str] = ..., catalog_version: _Optional[int] = ..., replicas: _Optional[_Iterable[_Union[ReplicaStatus, _Mapping]]] = ..., connected_peers: _Optional[_Iterable[str]] = ..., uptime_s: _Optional[float] = ..., pid: _Optional[int] = ..., connected_routers: _Optional[int] = ..., fault_injection: bool = ..., faults: _Optional[_Iterable[str]] = ...) -> None: ...
+    damage: str
+    def __init__(self, node_id: _Optional[str] = ..., az: _Optional[str] = ..., cluster_id: _Optional[str] = ..., catalog_version: _Optional[int] = ..., replicas: _Optional[_Iterable[_Union[ReplicaStatus, _Mapping]]] = ..., connected_peers: _Optional[_Iterable[str]] = ..., uptime_s: _Optional[float] = ..., pid: _Optional[int] = ..., connected_routers: _Optional[int] = ..., fault_injection: bool = ..., faults: _Optional[_Iterable[str]] = ..., damage: _Optional[str] = ...) -> None: ...
 
 class TransferRequest(_message.Message):
     __slots__ = ("partition", "all", "target")

@@ -16,6 +16,7 @@ from node.indexing.cluster import ClusterView
 from node.indexing.feeder import Batch, Feeder
 from node.machine.state import PartitionState
 from node.storage import keyspace
+from node.storage.errors import StoreError
 from replication.messages import Kind, Message
 from replication.raft import RaftReplica
 from runtime.logs import get_logger
@@ -199,6 +200,8 @@ class IndexLeader:
             return None
         try:
             step = self._next_step(index_id, newest)
+        except StoreError:
+            raise
         except Exception as error:
             # An item that no index can be made of must not end this process, and then that of every next leader.
             log.error("backfill_step_failed", partition=self._state.group_id, index=index_id, exc_info=error)

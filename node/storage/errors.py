@@ -9,3 +9,7 @@ from __future__ import annotations
 
 class StoreError(Exception):
     """The store cannot be opened, written or synced; the message says which folder and why."""
+
+
+class StoreDamaged(StoreError):
+    """What lies on the disk is not what was written, or acknowledged writes are gone: the replicas must be rebuilt."""

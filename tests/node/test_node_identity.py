@@ -71,9 +71,12 @@ def test_a_rebuild_under_way_goes_on_however_the_node_is_started(nonce: int | No
     assert read_mark(store, 0) == 5
 
 
-def test_a_folder_of_the_format_before_is_taken_and_marked_so_that_older_programs_refuse_it(store: MemoryStore) -> None:
+@pytest.mark.parametrize("before", [2, 3])
+def test_a_folder_of_a_format_before_is_taken_and_marked_so_that_older_programs_refuse_it(
+    store: MemoryStore, before: int
+) -> None:
     identity = orjson.loads(store.get(Family.META, b"identity") or b"")
-    identity["format"] = STORAGE_FORMAT - 1
+    identity["format"] = before
     store.put(Family.META, b"identity", orjson.dumps(identity))
     store.write_batch()
     claim(store, **OWN)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ from itertools import count
 import orjson
 import pytest
 
+from node.storage.errors import StoreDamaged
 from replication.group import ReplicationSettings
 from simulation.quiet import Asker, QuietCluster
 from simulation.table import TABLE_ID, from_item, to_item
@@ -308,3 +309,34 @@ def test_acknowledged_writes_survive_a_power_loss_of_every_node(cluster: QuietCl
     (read,) = asker.ask(get())
     cluster.run(0.2)
     assert from_item(asker.result(read).item) == "a"
+
+
+# ---------------------------------------------------------------------------------------------- a disk that fails
+@pytest.mark.parametrize(
+    "asked",
+    [
+        pytest.param(put_if_absent("b"), id="an operation is judged"),
+        pytest.param(get(), id="a strong read"),
+        pytest.param(get(data_pb2.GET_EVENTUAL), id="an eventual read"),
+        pytest.param(
+            operation(data_pb2.RANGE_EVENTUAL, key=b"", range=data_pb2.RangeRead(bytes_max=1 << 20)), id="a range read"
+        ),
+    ],
+)
+def test_a_store_that_cannot_be_read_stops_the_node_and_answers_nothing(
+    cluster: QuietCluster, monkeypatch: pytest.MonkeyPatch, asked: data_pb2.Operation
+) -> None:
+    process = cluster.leader(GROUP)
+    stopped: list[BaseException] = []
+
+    def unreadable(*_: object) -> None:
+        raise StoreDamaged("a bad block")
+
+    monkeypatch.setattr(process.host, "stop_process", stopped.append)
+    for read in ("get", "scan", "scan_back"):
+        monkeypatch.setattr(process.host.partitions[GROUP].state._store, read, unreadable)
+    asker = cluster.asker(process)
+    (number,) = asker.ask(asked)
+    cluster.run(0.1)
+    assert [type(error) for error in stopped][:1] == [StoreDamaged]
+    assert number not in asker.statuses

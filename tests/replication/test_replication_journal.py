@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from node.storage.memory import MemoryStore
-from replication.journal import FIRST_ENTRY, GroupJournal, JournalCorrupt
+from replication.journal import FIRST_ENTRY, RECORD_VERSION, UNSEALED_VERSION, GroupJournal, JournalCorrupt, unseal
 from replication.messages import LogEntry, Message
 from replication.ports import Family
 
@@ -216,6 +216,65 @@ def test_a_record_of_another_version_is_refused(family: Family, key: bytes, reco
     store.write_batch()
     with pytest.raises(JournalCorrupt, match="version 9"):
         open_journal(store)
+
+
+@pytest.mark.parametrize(
+    ("family", "key"),
+    [
+        pytest.param(Family.LOG, log_key(3), id="an entry"),
+        pytest.param(Family.META, b"h" + struct.pack(">I", GROUP), id="the hard state"),
+        pytest.param(Family.META, b"b" + struct.pack(">I", GROUP), id="the base"),
+    ],
+)
+def test_every_flipped_bit_of_a_record_is_noticed(family: Family, key: bytes) -> None:
+    store = MemoryStore()
+    journal = filled(store, 5)
+    journal.deleteEntriesTo(1)
+    journal.setCurrentTerm(9, "n2")
+    store.write_batch()
+    whole = store.get(family, key)
+    assert whole is not None
+    for bit in range(len(whole) * 8):
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        store.put(family, key, bytes(flipped))
+        store.write_batch()
+        with pytest.raises(JournalCorrupt, match=r"its checksum does not fit|version"):
+            open_journal(store)
+    for cut in range(len(whole)):
+        store.put(family, key, whole[:cut])
+        store.write_batch()
+        with pytest.raises(JournalCorrupt, match=r"its checksum does not fit|version"):
+            open_journal(store)
+
+
+def test_an_entry_under_another_index_is_noticed() -> None:
+    store = MemoryStore()
+    filled(store, 4)
+    store.put(Family.LOG, log_key(3), store.get(Family.LOG, log_key(4)) or b"")
+    store.write_batch()
+    with pytest.raises(JournalCorrupt, match="its checksum does not fit"):
+        open_journal(store)
+
+
+def test_records_from_before_checksums_are_read_and_new_ones_have_them() -> None:
+    store = MemoryStore()
+    journal = filled(store, 3)
+    journal.setCurrentTerm(7, "n3")
+    store.write_batch()
+    keys = [(Family.LOG, log_key(index)) for index in (2, 3)]
+    keys += [(Family.META, b"h" + struct.pack(">I", GROUP))]
+    for family, key in keys:
+        record = store.get(family, key) or b""
+        store.put(family, key, bytes([UNSEALED_VERSION]) + unseal(key, record))
+    store.write_batch()
+    again = open_journal(store)
+    assert entries(again) == entries(journal)
+    assert (again.getCurrentTerm(), again.getVotedForNodeId()) == (7, "n3")
+    again.add(b"new", again.last_index + 1, 7)
+    store.write_batch()
+    assert (store.get(Family.LOG, log_key(again.last_index)) or b"")[0] == RECORD_VERSION
+    assert entries(open_journal(store)) == entries(again)
 
 
 def test_a_hole_is_refused() -> None:

@@ -193,6 +193,7 @@ def test_json_has_every_value_and_survives_a_round_trip() -> None:
         "uptime_s": 2.5,
         "fault_injection": False,
         "faults": [],
+        "damage": "",
     }
     assert document["partitions"][1]["replicas"][0] == {
         "node": "n1",

@@ -57,7 +57,12 @@ def test_defaults_are_the_documented_ones() -> None:
             "pacing_us": 1500,
         },
         "durability": "sync",
-        "storage": {"memtable_bytes": 67108864, "block_cache_bytes": 134217728, "wal_recycle_files": 4},
+        "storage": {
+            "memtable_bytes": 67108864,
+            "block_cache_bytes": 134217728,
+            "wal_recycle_files": 4,
+            "on_damage": "rebuild",
+        },
         "timeouts": {"operation_ms": 3000, "connect_ms": 1000, "drain_ms": 5000, "table_activation_ms": 2000},
         "limits": {
             "request_body_bytes_max": 16777216,

@@ -1,0 +1,162 @@
+"""A disk that does not give back what was written: noticed, reported, rebuilt from its peers, and nothing is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.cluster import LocalCluster
+from harness.waiting import wait_until
+from node.storage.rocks import RocksStore
+from replication.ports import Family
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
+
+TABLE = "things"
+ITEMS = 1500
+REBUILD_TIMEOUT_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def cluster(make_cluster: Callable[..., LocalCluster]) -> LocalCluster:
+    made = make_cluster(overrides={"storage": {"memtable_bytes": 1 << 20}})
+    client = made.dynamodb()
+    client.create_table(
+        TableName=TABLE,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    client.get_waiter("table_exists").wait(TableName=TABLE, WaiterConfig={"Delay": 1, "MaxAttempts": 20})
+    fill(client, 0, ITEMS)
+    made.wait_whole()
+    return made
+
+
+def fill(client: Any, first: int, count: int) -> None:
+    for start in range(first, first + count, 25):
+        puts = [
+            {"PutRequest": {"Item": {"pk": {"S": str(number)}, "v": {"S": "x" * 2000}}}}
+            for number in range(start, min(start + 25, first + count))
+        ]
+        while puts:
+            left = client.batch_write_item(RequestItems={TABLE: puts})["UnprocessedItems"]
+            puts = left.get(TABLE, [])
+
+
+def folder_of(cluster: LocalCluster, node: str) -> Path:
+    return Path(cluster.settings.node(node).data)
+
+
+def asides(cluster: LocalCluster, node: str) -> set[Path]:
+    folder = folder_of(cluster, node)
+    return set(folder.parent.glob(f"{folder.name}.damaged-*"))
+
+
+def flip_middle(path: Path, width: int = 64) -> None:
+    with path.open("r+b") as file:
+        position = path.stat().st_size // 2
+        file.seek(position)
+        hurt = bytes(byte ^ 0xFF for byte in file.read(width))
+        file.seek(position)
+        file.write(hurt)
+
+
+def hurt_table_file(folder: Path) -> None:
+    largest = max(folder.glob("*.sst"), key=lambda path: path.stat().st_size)
+    with largest.open("r+b") as file:
+        file.truncate(largest.stat().st_size // 2)
+
+
+def hurt_log(folder: Path) -> None:
+    # Every record: whichever of the (recycled) files holds what was written last.
+    for log in folder.glob("*.log"):
+        with log.open("r+b") as file:
+            size = log.stat().st_size
+            for position in range(0, size, 512):
+                file.seek(position)
+                file.write(b"\xa5" * 16)
+
+
+def hurt_journal_record(folder: Path) -> None:
+    # What RocksDB takes for good: only the record's own checksum can tell.
+    store = RocksStore(folder)
+    key, record = list(store.scan(Family.LOG, b"", b"\xff" * 12))[-1]
+    store.put(Family.LOG, key, record[:-1] + bytes([record[-1] ^ 1]))
+    store.write_batch()
+    store.sync()
+    store.close()
+
+
+def check_all_items(cluster: LocalCluster, count: int) -> None:
+    client = cluster.dynamodb(retries=True)
+    for number in range(0, count, 7):
+        answer = client.get_item(TableName=TABLE, Key={"pk": {"S": str(number)}}, ConsistentRead=True)
+        assert "Item" in answer, number
+    found = 0
+    arguments: dict[str, Any] = {"TableName": TABLE, "Select": "COUNT", "ConsistentRead": True}
+    while True:
+        page = client.scan(**arguments)
+        found += page["Count"]
+        if "LastEvaluatedKey" not in page:
+            break
+        arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+    assert found == count
+
+
+@pytest.mark.parametrize(
+    "hurt",
+    [
+        pytest.param(hurt_table_file, id="a table file"),
+        pytest.param(hurt_log, id="the write-ahead log"),
+        pytest.param(hurt_journal_record, id="a journal record"),
+    ],
+)
+def test_a_damaged_node_is_rebuilt_and_counts_again(cluster: LocalCluster, hurt: Callable[[Path], None]) -> None:
+    before = asides(cluster, "n2")
+    cluster.kill("n2")
+    hurt(folder_of(cluster, "n2"))
+    cluster.start_process("n2")
+    damaged = [event for event in cluster.log_events("n2") if event["event"] == "store_damaged"]
+    assert damaged
+    assert damaged[-1]["reason"]
+    (aside,) = asides(cluster, "n2") - before
+    assert (aside / "DAMAGED").read_text().strip()
+    status = cluster.wait_whole(REBUILD_TIMEOUT_S)
+    assert "(kept in " in status.nodes[1].damage
+    assert "store of n2 was damaged" in cluster.command("status").stdout
+    assert not folder_of(cluster, "n2").with_name("n2.rebuild").exists()
+    wait_until(
+        lambda: all(r.role in ("leader", "follower") for p in cluster.status().partitions for r in p.replicas),
+        timeout_s=REBUILD_TIMEOUT_S,
+        what="no replica is being rebuilt",
+    )
+    # It is as good as any other: with n1 gone, what it holds is needed.
+    cluster.kill("n1")
+    check_all_items(cluster, ITEMS)
+    cluster.start_process("n1")
+    cluster.wait_whole()
+
+
+def test_damage_that_was_met_while_running_is_known_to_the_next_start(cluster: LocalCluster) -> None:
+    cluster.kill("n3")
+    # What a node leaves that met a bad block (tests/node/test_node_damage.py); the store may open without meeting it.
+    (folder_of(cluster, "n3") / "DAMAGED").write_text("a bad block\n")
+    cluster.start_process("n3")
+    assert cluster.wait_whole(REBUILD_TIMEOUT_S).nodes[2].damage.startswith("a bad block (kept in ")
+    check_all_items(cluster, ITEMS)
+
+
+def test_where_settings_say_stop_it_stops_and_touches_nothing(make_cluster: Callable[..., LocalCluster]) -> None:
+    cluster = make_cluster(overrides={"storage": {"on_damage": "stop"}})
+    cluster.wait_whole()
+    cluster.kill("n2")
+    flip_middle(next(folder_of(cluster, "n2").glob("MANIFEST-*")))
+    with pytest.raises(Exception, match="exit status 1"):
+        cluster.start_process("n2")
+    assert asides(cluster, "n2") == set()
+    assert (folder_of(cluster, "n2") / "DAMAGED").exists()
+    assert [event["event"] for event in cluster.log_events("n2")][-2:] == ["store_damaged", "node_stops"]
