@@ -4,6 +4,7 @@
     ports.json     which port was asked for and which given      lock         held by the supervisor, names its pid
     fault-token    who has it may inject faults, where those are enabled
     nodes/<id>/    a node's data     logs/<name>.log     run/<name>.pid
+    nodes/<id>.rebuild    beside it until that node has begun to be rebuilt (node.damage)
 
 Used by every command. Law: files appear whole or not at all (written beside, synced, renamed).
 """
@@ -173,9 +174,11 @@ class ClusterFolder:
     def set_data_aside(self, data_folder: str, wall_ms: int) -> Path | None:
         """Rename a node's data so that it can start with an empty folder; the new name, or None when it had no data.
 
-        What is left of the old data is evidence, and never deleted by a command.
+        What is left of the old data is evidence, and never deleted by a command. A mark beside the folder comes first:
+        should this command end before the node has started, the next start must not take the node for a new one.
         """
         data = self.path / data_folder
+        write_whole(data.with_name(f"{data.name}.rebuild"), "set aside by a command\n")
         if not data.exists():
             return None
         moment = datetime.fromtimestamp(wall_ms / 1000, UTC).strftime("%Y%m%dT%H%M%S")

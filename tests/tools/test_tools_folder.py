@@ -224,3 +224,22 @@ def test_following_prints_every_byte_once_also_of_a_replaced_file(tmp_path: Path
 def test_the_resolved_file_is_a_valid_settings_file(folder: ClusterFolder) -> None:
     folder.remember(resolved(folder))
     assert load_settings(folder.settings_path.read_text(), "resolved").router("r1").http_port == 9000
+
+
+@pytest.mark.parametrize("had_data", [True, False])
+def test_data_that_is_set_aside_leaves_a_mark_for_the_next_start(tmp_path: Path, had_data: bool) -> None:
+    """Should the command end here, the node must not start as if it were new."""
+    folder = ClusterFolder(tmp_path)
+    folder.create()
+    data = tmp_path / "nodes" / "n1"
+    if had_data:
+        data.mkdir()
+        (data / "CURRENT").write_text("evidence")
+    aside = folder.set_data_aside("nodes/n1", 1_700_000_000_123)
+    assert not data.exists()
+    assert (tmp_path / "nodes" / "n1.rebuild").exists()
+    if had_data:
+        assert aside == tmp_path / "nodes" / "n1.lost-20231114T221320.123Z"
+        assert (aside / "CURRENT").read_text() == "evidence"
+    else:
+        assert aside is None
