@@ -149,6 +149,7 @@ def test_the_page_says_everything_that_a_reader_needs() -> None:
         "640 ms",
         "n1 (az-a)",
         "12 (1.2 %)",
+        "clients in az-a were answered by n1 (az-a): 990, n2 (az-b): 10",
         "write 500 InternalServerError",
         "kill n1",
         "trizone history check history.jsonl",
