@@ -7,9 +7,12 @@ an Understandable Consensus Algorithm" (2014), figure 3.
 
 from __future__ import annotations
 
+import re
 import zlib
+from typing import TYPE_CHECKING
 
 from node.host import NodeHost
+from node.machine.state import PartitionState
 from node.storage import keyspace
 from node.storage.memory import MemoryStore
 from replication.messages import Kind, Message
@@ -17,6 +20,12 @@ from replication.ports import Family
 from replication.raft import RaftReplica
 from simulation.knobs import GROUPS
 from simulation.world import World
+
+if TYPE_CHECKING:
+    from simulation.process import Process
+
+# Values that workloads write once in a run only.
+_VALUES = re.compile(rb'"(v[0-9]+)"')
 
 
 class Checks:
@@ -33,12 +42,18 @@ class Checks:
         self._committed: dict[tuple[int, int], tuple[int, int]] = {}
         # The same key -> a term by which it was committed: a leader of that term or a later one must have it.
         self._committed_by: dict[tuple[int, int], int] = {}
+        # (group, index) -> checksum of the payload that some replica applied.
+        self._applied: dict[tuple[int, int], int] = {}
+        # Text that a workload wrote, "v17" -> when an entry with it was first applied, so it was committed by then.
+        self.committed_at: dict[bytes, float] = {}
         self._last_committed = dict.fromkeys(groups, 1)
         # (group, applied index) -> hybrid time and sum of the state.
         self._states: dict[tuple[int, int], tuple[int, int]] = {}
         # (node, group) -> (applied, commit, last, term, role) as of its last turn.
         self._seen: dict[tuple[str, int], tuple[int, int, int, int, int]] = {}
         self._commit_checked: dict[tuple[str, int], int] = {}
+        # (source, life of the target) -> epoch and number of the last frame.
+        self._frames: dict[tuple[str, Process], tuple[int, int]] = {}
         self.elections = 0
         self.snapshots = 0
 
@@ -52,6 +67,15 @@ class Checks:
         elif message.kind is Kind.SNAPSHOT_CHUNK and message.flag:
             self.snapshots += 1
 
+    def frame_received(self, source: str, target: Process, epoch: int, number: int) -> None:
+        """Law 3: first-in-first-out, fenced by epoch."""
+        last = self._frames.get((source, target))
+        if last is not None and (epoch, number) <= last:
+            raise self._world.violation(
+                f"the transport brings frame {number} of epoch {epoch} from {source} to {target.node_id} after {last}"
+            )
+        self._frames[source, target] = epoch, number
+
     def _vote(self, group_id: int, term: int, voter: str, candidate: str) -> None:
         first = self._votes.setdefault((group_id, term, voter), candidate)
         if first != candidate:
@@ -64,6 +88,34 @@ class Checks:
         for key, candidate in list(self._votes.items()):
             if candidate == node_id == key[2] and self._leaders.get(key[:2]) != node_id:
                 del self._votes[key]
+
+    # ------------------------------------------------------------------ applying
+    def watch(self, node_id: str, host: NodeHost) -> None:
+        """Look at every entry that a new process applies: the log may be cut behind it before its turn ends."""
+        for group_id, partition in host.partitions.items():
+            self._watch_state(node_id, group_id, partition.state)
+
+    def _watch_state(self, node_id: str, group_id: int, state: PartitionState) -> None:
+        apply = state.apply
+
+        def watched(index: int, payload: bytes) -> object:
+            self._check_applied(node_id, group_id, index, payload)
+            return apply(index, payload)
+
+        state.apply = watched  # type: ignore[method-assign]
+
+    def _check_applied(self, node_id: str, group_id: int, index: int, payload: bytes) -> None:
+        """State Machine Safety: no two replicas apply different entries at one index."""
+        checksum = zlib.crc32(payload)
+        agreed = self._applied.get((group_id, index))
+        if agreed is None:
+            self._applied[group_id, index] = checksum
+            for value in _VALUES.findall(payload):
+                self.committed_at.setdefault(value, self._world.now)
+        elif agreed != checksum:
+            raise self._world.violation(
+                f"group {group_id}: {node_id} applied {checksum} at index {index}, where {agreed} was committed"
+            )
 
     # ------------------------------------------------------------------ turns
     def process_starts(self, node_id: str) -> None:

@@ -64,7 +64,7 @@ class Stream:
         # Set by a break: messages from this one on are lost.
         self.kept = -1
         self.last_arrival = 0.0
-        self.stalled: list[bytes] = []
+        self.stalled: list[tuple[int, bytes]] = []
         self.recent: deque[bytes] = deque(maxlen=RESENT_MESSAGES_MAX)
 
 
@@ -218,18 +218,19 @@ class Network:
         if stream.is_broken and number >= stream.kept:
             return
         if self.is_cut(stream.source.node_id, stream.target.node_id):
-            stream.stalled.append(data)
+            stream.stalled.append((number, data))
             return
-        self._deliver(stream, data)
+        self._deliver(stream, number, data)
 
-    def _deliver(self, stream: Stream, data: bytes) -> None:
+    def _deliver(self, stream: Stream, number: int, data: bytes) -> None:
         stream.delivered += 1
-        stream.target.post(lambda: self._receive(stream, data))
+        stream.target.post(lambda: self._receive(stream, number, data))
 
-    def _receive(self, stream: Stream, data: bytes) -> None:
+    def _receive(self, stream: Stream, number: int, data: bytes) -> None:
         source, target = stream.source.node_id, stream.target
         if stream.is_ended_at_target or target.accepted_epochs.get(source) != stream.epoch:
             return
+        self._checks.frame_received(source, target, stream.epoch, number)
         self._world.witness(data)
         for raw in replication_pb2.PeerFrame.FromString(data).messages:
             message = decode(raw)
@@ -277,8 +278,8 @@ class Network:
         stream = self._streams.get(pair)
         if stream is not None and not stream.is_broken:
             stalled, stream.stalled = stream.stalled, []
-            for data in stalled:
-                self._deliver(stream, data)
+            for number, data in stalled:
+                self._deliver(stream, number, data)
 
     def slow(self, source: str, target: str, seconds: float, extra_s: float) -> None:
         """Add `extra_s` to every message of one direction for a while."""

@@ -72,6 +72,7 @@ class Process(Life):
             metrics=machine.metrics,
             stop_process=self._stop,
         )
+        machine.checks.watch(machine.node_id, self.host)
         self.later(self._timer_interval_s, self._timer)
 
     def _timer(self) -> None:

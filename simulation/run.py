@@ -58,7 +58,7 @@ class Run:
         self.knobs = draw_knobs(self.world.random_stream("knobs"))
         self.cluster = Cluster(self.world, self.knobs)
         self.faults = Faults(self.cluster)
-        scene = Scene(self.world, self.knobs, self.cluster.clients, self.cluster.machines)
+        scene = Scene(self.world, self.knobs, self.cluster.clients, self.cluster.machines, self.cluster.checks)
         pause_s = WORKERS * len(self.knobs.loads) / self.knobs.request_rate
         self.workloads = [make_workload(load, scene, pause_s) for load in self.knobs.loads]
 

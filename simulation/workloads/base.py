@@ -14,6 +14,7 @@ from typing import Any
 
 from histories.linearizability import Verdict, judge
 from histories.records import Call
+from simulation.checks import Checks
 from simulation.client import Answer, Clients, Outcome
 from simulation.knobs import ROUTERS, Knobs
 from simulation.process import Machine, Process
@@ -36,6 +37,7 @@ class Scene:
     knobs: Knobs
     clients: Clients
     machines: dict[str, Machine]
+    checks: Checks
 
     def processes(self) -> list[Process]:
         """The node processes that run."""

@@ -6,6 +6,7 @@ copy, and an eventual read shows only what somebody had written by then.
 
 from __future__ import annotations
 
+import math
 import random
 from typing import Any
 
@@ -199,3 +200,8 @@ class Registers(Workload):
             since = written.get(read.key, {}).get(read.observed)
             if read.observed is not None and (since is None or since > read.returned_at):
                 raise self.violation(f"an eventual read shows what nobody had written: {read}")
+            if read.observed is not None:
+                # Nobody else would notice: a write that was never committed is one whose outcome is unknown.
+                committed_at = self.scene.checks.committed_at.get(read.observed.encode(), math.inf)
+                if committed_at > read.returned_at:
+                    raise self.violation(f"an eventual read shows what was not committed by then: {read}")

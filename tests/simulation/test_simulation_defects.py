@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from defect_support import Defect, Patch, must_be_caught, name_of
 
 from node.durability import Durability
 from node.indexing import leader as index_leader
@@ -23,14 +22,10 @@ from replication.journal import GroupJournal
 from replication.messages import LogEntry, Message
 from replication.raft import RaftReplica
 from replication.rebuild import RebuildRequests
-from simulation import run
-from simulation.knobs import Fault, IndexLimits, draw_knobs
-from simulation.run import run_seed
+from simulation.knobs import Fault, IndexLimits, Load
 from wire import log_pb2
 
 pytestmark = pytest.mark.simulation
-
-Patch = pytest.MonkeyPatch
 
 
 def acknowledge_before_sync(patch: Patch) -> None:
@@ -191,18 +186,12 @@ def feed_out_of_order(patch: Patch) -> None:
     patch.setattr(Feeder, "_sequences", sequences)
 
 
-def fill_in_one_step(patch: Patch) -> None:
-    """No defect: seeds in which the first step of a backfill takes all items, also the few that are being written."""
-    patch.setattr(
-        run,
-        "draw_knobs",
-        lambda randomness: replace(draw_knobs(randomness), index_limits=IndexLimits(), drops_index=False),
-    )
+# Seeds in which the first step of a backfill takes all items, also the few that are being written.
+_ONE_STEP = {"index_limits": IndexLimits(), "drops_index": False, "adds_index": True}
 
 
 def backfill_without_the_overlay(patch: Patch) -> None:
     """A backfill puts what the store holds although newer writes are under way."""
-    fill_in_one_step(patch)
     original = index_leader.next_step
     patch.setattr(
         index_leader,
@@ -213,7 +202,6 @@ def backfill_without_the_overlay(patch: Patch) -> None:
 
 def backfill_at_once(patch: Patch) -> None:
     """A backfill does not wait for writes that were judged before the leader knew the index."""
-    fill_in_one_step(patch)
     original = IndexLeader._next_to_fill
 
     def next_to_fill(self: Any) -> int | None:
@@ -250,73 +238,82 @@ def forget_the_outbox(patch: Patch) -> None:
     patch.setattr(IndexRecords, "load_outbox", lambda self, pairs: None)
 
 
-def lose_disks(patch: Patch) -> None:
-    """No defect: seeds in which little else happens than that disks are lost."""
-    patch.setattr(
-        run, "draw_knobs", lambda randomness: replace(draw_knobs(randomness), faults=(Fault.LOST_DISK, Fault.TRANSFER))
-    )
-
-
 def start_empty_without_the_mark(patch: Patch) -> None:
     """A replica that lost its disk takes part as if it had never been there before."""
-    lose_disks(patch)
     patch.setattr(rebuild, "mark_rebuilding", lambda store, groups, nonce: None)
 
 
 def grant_without_confirming_all_others(patch: Patch) -> None:
     """Whoever believes to lead ends a rebuild at once."""
-    lose_disks(patch)
     patch.setattr(RebuildRequests, "missing", lambda self, peer, members: [])
 
 
+_LOSSES = (Fault.BLACKOUT, Fault.POWER_LOSS)
+_LEADERS = (Fault.ISOLATE, Fault.CUT, Fault.TRANSFER)
+_AWAY = (Fault.KILL, Fault.PAUSE, Fault.ISOLATE)
+_SLOW_DISK = {"sync_s": 0.02, "slow_sync_probability": 0.2, "fault_interval_s": 0.3}
+_INDEXES = (Load.INDEXES,)
+
+DEFECTS = [
+    Defect(
+        defect=acknowledge_before_sync,
+        faults=_LOSSES,
+        more=_SLOW_DISK,
+        found_as="without committed entry|voted for|not linearizable|no rest|went back|another state|no Table",
+    ),
+    Defect(
+        defect=count_unsynced_leader_copy,
+        faults=(*_LOSSES, Fault.SLOW_SYNC, Fault.ISOLATE),
+        more=_SLOW_DISK,
+        seeds_max=150,
+        found_as="without committed entry|not linearizable|was committed",
+    ),
+    Defect(
+        defect=truncate_matching_entries, faults=_LEADERS, found_as="first .* applied .* commit|without committed entry"
+    ),
+    Defect(defect=read_without_barrier, faults=_LEADERS, seeds_max=150, found_as="not linearizable"),
+    Defect(defect=forget_applied_index, faults=(Fault.KILL,), found_as="another state than elsewhere"),
+    Defect(defect=vote_twice, faults=_AWAY, found_as="voted for"),
+    Defect(defect=answer_before_commit, faults=_LEADERS, found_as="not linearizable"),
+    Defect(defect=judge_without_overlay, found_as="not linearizable"),
+    Defect(defect=answer_failed_condition_at_once, faults=_LEADERS, found_as="not linearizable"),
+    Defect(
+        defect=forget_to_tell,
+        faults=_LEADERS,
+        found_as="in flight when there are none|waits for|not linearizable|has not answered",
+    ),
+    Defect(
+        defect=reset_log_in_memory_only,
+        faults=(Fault.ISOLATE, Fault.KILL),
+        replication={"log_entries_kept": 2, "log_bytes_kept": 3000},
+        found_as="cannot start",
+    ),
+    Defect(defect=truncate_unapplied_log, found_as="first .* applied"),
+    Defect(defect=forget_feed_positions, loads=_INDEXES, found_as="differs from the items|not accepted"),
+    Defect(defect=trim_what_is_only_sent, loads=_INDEXES, faults=_AWAY, found_as="differs from the items"),
+    Defect(defect=feed_out_of_order, loads=_INDEXES, found_as="differs from the items"),
+    Defect(defect=backfill_without_the_overlay, loads=_INDEXES, more=_ONE_STEP, found_as="differs from the items"),
+    Defect(defect=backfill_at_once, loads=_INDEXES, more=_ONE_STEP, seeds_max=150, found_as="differs from the items"),
+    Defect(defect=end_backfills_after_the_first_step, loads=_INDEXES, found_as="is filled and differs from the items"),
+    Defect(defect=backfilled_while_rows_wait, loads=_INDEXES, found_as="is filled and differs from the items"),
+    Defect(
+        defect=forget_the_outbox, loads=_INDEXES, faults=(Fault.KILL,), found_as="another state than elsewhere|no rest"
+    ),
+    Defect(
+        defect=start_empty_without_the_mark,
+        faults=(Fault.LOST_DISK, Fault.TRANSFER),
+        found_as="voted for|without committed entry|was committed|not linearizable",
+    ),
+    Defect(
+        defect=grant_without_confirming_all_others,
+        faults=(Fault.LOST_DISK, Fault.TRANSFER),
+        seeds_max=150,
+        found_as="voted for|without committed entry|was committed|not linearizable|contradicts|would truncate",
+    ),
+]
+
+
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize(
-    ("defect", "seeds_max", "found_as"),
-    [
-        (
-            acknowledge_before_sync,
-            100,
-            "without committed entry|voted for|not linearizable|no rest|went back|another state",
-        ),
-        (
-            count_unsynced_leader_copy,
-            120,
-            "without committed entry|not linearizable|was committed|lost|money|no rest|went back|another state",
-        ),
-        (truncate_matching_entries, 20, "first .* applied .* commit|without committed entry"),
-        (read_without_barrier, 100, "not linearizable|shows an item of another"),
-        (forget_applied_index, 5, "another state than elsewhere"),
-        (vote_twice, 20, "voted for"),
-        (answer_before_commit, 40, "not linearizable|stopped itself|lost"),
-        (judge_without_overlay, 20, "not linearizable|lost|money"),
-        (answer_failed_condition_at_once, 20, "not linearizable"),
-        (forget_to_tell, 60, "in flight when there are none|waits for|not answered|not linearizable"),
-        (reset_log_in_memory_only, 80, "cannot start"),
-        (truncate_unapplied_log, 10, "first .* applied"),
-        (forget_feed_positions, 60, "differs from the items"),
-        (trim_what_is_only_sent, 40, "differs from the items"),
-        (feed_out_of_order, 10, "differs from the items"),
-        (backfill_without_the_overlay, 60, "differs from the items"),
-        (backfill_at_once, 120, "differs from the items"),
-        (end_backfills_after_the_first_step, 20, "is filled and differs from the items"),
-        (backfilled_while_rows_wait, 20, "is filled and differs from the items"),
-        (forget_the_outbox, 20, "another state than elsewhere"),
-        (start_empty_without_the_mark, 40, "voted for|without committed entry|was committed|not linearizable"),
-        (
-            grant_without_confirming_all_others,
-            120,
-            "voted for|without committed entry|was committed|not linearizable|contradicts|would truncate",
-        ),
-    ],
-    ids=lambda value: value.__name__ if callable(value) else "",
-)
-def test_the_simulation_catches(
-    monkeypatch: pytest.MonkeyPatch, defect: Callable[[Patch], None], seeds_max: int, found_as: str
-) -> None:
-    defect(monkeypatch)
-    for seed in range(1, seeds_max + 1):
-        violation = run_seed(seed).violation
-        if violation:
-            assert re.search(found_as, violation), f"seed {seed} finds something else: {violation}"
-            return
-    pytest.fail(f"{seeds_max} seeds do not notice: {defect.__doc__}")
+@pytest.mark.parametrize("case", DEFECTS, ids=name_of)
+def test_the_simulation_catches(monkeypatch: pytest.MonkeyPatch, case: Defect) -> None:
+    must_be_caught(monkeypatch, case)

@@ -1,0 +1,63 @@
+"""A seeded defect: what is broken, in which clusters it shows soon, and as what it is found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from simulation import knobs, run
+from simulation.knobs import Fault, Knobs, Load, draw_knobs
+from simulation.run import run_seed
+
+Patch = pytest.MonkeyPatch
+# Enough to break things a few times; whoever lets a defect in finds it in longer runs as well.
+_FAULTS_END_S = 8.0
+_REQUEST_RATE = 80.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defect:
+    """One case of a test; seeds are drawn as ever, but for what makes this defect show."""
+
+    defect: Callable[[Patch], None]
+    found_as: str
+    loads: tuple[Load, ...] = (Load.REGISTERS,)
+    faults: tuple[Fault, ...] = ()
+    seeds_max: int = 60
+    more: dict[str, Any] = field(default_factory=dict)
+    # Members of the knobs' ReplicationSettings.
+    replication: dict[str, Any] = field(default_factory=dict)
+
+    def switch_on(self, patch: Patch) -> None:
+        """Break the code, and draw clusters that are busy and short-lived."""
+        patch.setattr(knobs, "_DENSE_PROBABILITY", 1.0)
+        patch.setattr(run, "draw_knobs", lambda randomness: self._shaped(draw_knobs(randomness)))
+        self.defect(patch)
+
+    def _shaped(self, drawn: Knobs) -> Knobs:
+        changes: dict[str, Any] = {"faults_end_s": _FAULTS_END_S, "request_rate": _REQUEST_RATE, "loads": self.loads}
+        if self.faults:
+            changes["faults"] = self.faults
+        if self.replication:
+            changes["replication"] = replace(drawn.replication, **self.replication)
+        return replace(drawn, **{**changes, **self.more})
+
+
+def must_be_caught(patch: Patch, case: Defect) -> None:
+    """Run seeds with the defect until one is violated, as expected."""
+    case.switch_on(patch)
+    for seed in range(1, case.seeds_max + 1):
+        violation = run_seed(seed).violation
+        if violation:
+            assert re.search(case.found_as, violation), f"seed {seed} finds something else: {violation}"
+            return
+    pytest.fail(f"{case.seeds_max} seeds do not notice: {case.defect.__doc__}")
+
+
+def name_of(case: Defect) -> str:
+    """The id of a case."""
+    return case.defect.__name__
