@@ -23,6 +23,8 @@ DAMAGE_EXIT = 1
 DAMAGE_EVENT = '"store_damaged"'
 MET_WITHIN_S = 60.0
 REBUILT_WITHIN_S = 120.0
+# Steps of the executor within which a node that met damage has ended; one that noticed at its start does not end.
+END_STEPS = 40
 # Under load the newest entries are always on their way.
 LAG_ENTRIES_MAX = 50
 
@@ -47,43 +49,39 @@ class Damage(Fault):
         yield
         if self.file == "disk":
             state.detail = "its disk is lost"
+            arena.target.rebuild(node)
         else:
             path = largest(arena.target.data_folder(node), "*.sst" if self.file == "sst" else "*.log")
             count = invert(path, arena.rng, everywhere=self.file == "sst")
             state.detail = f"{path.name} of {path.stat().st_size} bytes, {count} places"
             arena.note(f"damaged {node}: {state.detail}")
             arena.expect_end(node, status=DAMAGE_EXIT, is_counted=False)
-            if _starts(arena, node):
-                yield from arena.wait(
-                    lambda: not arena.target.is_running(node), f"{node} meets the damage", MET_WITHIN_S
-                )
-            if not _has_noticed(arena, state, node):
-                raise TargetError(f"{node} ended, and not because it noticed the damage")
-            arena.note(f"{node} has noticed that its store is damaged, and ended")
-        yield
-        arena.target.rebuild(node)
-        arena.note(f"{node} is started to be rebuilt by its peers")
+            arena.bring_back([node])
+            # When it starts, or when it reads what is damaged: then it ends first.
+            yield from arena.wait(lambda: _has_noticed(arena, state, node), f"{node} notices the damage", MET_WITHIN_S)
+            arena.note(f"{node} has noticed that its store is damaged")
+            yield from _bring_back_if_ended(arena, node)
         yield from arena.wait(lambda: is_whole(arena, node), f"{node} is rebuilt", REBUILT_WITHIN_S)
         arena.note(f"{node} is rebuilt")
 
     def heal(self, arena: Arena, state: State) -> None:
-        """Start it if it does not run: on its own data as long as that was not found to be damaged."""
+        """Start it if it does not run."""
         for node in state.victims:
             if arena.target.is_running(node):
                 continue
-            if self.file == "disk" or _has_noticed(arena, state, node):
+            if self.file == "disk":
                 arena.target.rebuild(node)
             else:
                 arena.bring_back([node])
 
 
-def _starts(arena: Arena, node: str) -> bool:
-    """Start it; False when it ended while it started."""
-    try:
-        arena.target.start_process(node)
-    except TargetError:
-        return False
-    return True
+def _bring_back_if_ended(arena: Arena, node: str) -> Steps:
+    """A node that met damage while it ran ends; started again, it rebuilds itself."""
+    for _ in range(END_STEPS):
+        yield
+        if not arena.target.is_running(node):
+            arena.bring_back([node])
+            return
 
 
 def _has_noticed(arena: Arena, state: State, node: str) -> bool:
