@@ -51,6 +51,11 @@ class Damage(Fault):
             state.detail = "its disk is lost"
             arena.target.rebuild(node)
         else:
+            if self.file == "sst" and not list(arena.target.data_folder(node).rglob("*.sst")):
+                # Opening writes what was only in the log into tables.
+                arena.bring_back([node])
+                yield
+                arena.target.kill([node])
             path = largest(arena.target.data_folder(node), "*.sst" if self.file == "sst" else "*.log")
             count = invert(path, arena.rng, everywhere=self.file == "sst")
             state.detail = f"{path.name} of {path.stat().st_size} bytes, {count} places"
