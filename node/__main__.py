@@ -21,6 +21,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import grpc
 import grpc.aio
@@ -66,6 +67,7 @@ log = logs.get_logger()
 TIMER_INTERVAL_S = 0.02
 EXIT_UNSAFE = 1
 EXIT_USAGE = 2
+DAMAGE_OPTION = "--damage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,8 @@ def read_start(arguments: list[str]) -> Start:
     parser.add_argument(
         "--rebuild", action="store_true", help="the node lost its data: rebuild it from its peers, in an empty folder"
     )
+    # For a process that starts over (start_over), not for people.
+    parser.add_argument(DAMAGE_OPTION, default="", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     try:
         settings = load_settings(options.config.read_text(), str(options.config))
@@ -139,7 +143,7 @@ def read_start(arguments: list[str]) -> Start:
     except KeyError as error:
         parser.exit(EXIT_USAGE, f"{options.config}: {error.args[0]}\n")
     folder = options.config.parent / node.data_folder
-    return Start(settings, node, cluster_id, folder, fault_token, options.rebuild)
+    return Start(settings, node, cluster_id, folder, fault_token, options.rebuild, options.damage)
 
 
 def replication_settings(settings: ClusterSettings) -> ReplicationSettings:
@@ -263,7 +267,7 @@ class Node:
                 stop_process=self.stop,
             )
         except Exception:
-            # A damaged store may be started over in this process: nothing of this attempt may be left.
+            # Its thread would keep the process from ending.
             self.loop.close()
             raise
 
@@ -382,6 +386,9 @@ def run(start: Start) -> None:
 def rebuild_instead(start: Start, error: BaseException) -> None:
     """The store is damaged: set it aside as evidence and serve from an empty one that is rebuilt, if settings allow."""
     _report_damage(start, error)
+    if start.damage:
+        # A disk that damages a new store at once will do so again.
+        raise SystemExit(EXIT_UNSAFE) from error
     if start.settings.storage.on_damage == "stop":
         log.error("node_stops", reason="storage.on_damage is `stop`: `trizone start NAME --rebuild` rebuilds it")
         raise SystemExit(EXIT_UNSAFE)
@@ -391,12 +398,18 @@ def rebuild_instead(start: Start, error: BaseException) -> None:
         log.error("store_not_set_aside", reason=str(refusal))
         raise SystemExit(EXIT_UNSAFE) from refusal
     log.warning("store_set_aside", aside=str(aside))
-    try:
-        run(dataclasses.replace(start, rebuild=True, damage=f"{error} (kept in {aside})"))
-    except (StoreDamaged, JournalCorrupt) as again:
-        # A disk that damages a new store at once will do so again.
-        _report_damage(start, again)
-        raise SystemExit(EXIT_UNSAFE) from again
+    start_over(f"{error} (kept in {aside})")
+
+
+def start_over(damage: str) -> NoReturn:
+    """Become a new process with the same pid: the store that was set aside may still be open in this one.
+
+    RocksDB is closed when the last iterator and family of it are gone, and what failed half way may hold one. Until
+    then it keeps the lock of the path and goes on writing its own files there, into the new store.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [*sys.orig_argv, DAMAGE_OPTION, damage])
 
 
 def _report_damage(start: Start, error: BaseException) -> None:
