@@ -28,7 +28,7 @@ EXIT_CANNOT = 3
 PROJECT_PREFIX = "trizone-"
 # tests/compose is collected only where this is set: it needs an engine.
 SWITCH = "TRIZONE_COMPOSE_TESTS"
-SCENARIOS = ("kill-leader", "disconnect-az", "pause-leader")
+SCENARIOS = ("container-kill", "disconnect-az", "container-pause")
 
 
 class CannotRun(Exception):
@@ -98,7 +98,8 @@ def prove(scenarios: Sequence[str] = SCENARIOS) -> int:
             ensure_image(say)
             passed = _run("a session of boto3, and tests", [sys.executable, "-m", "pytest", "-q", "tests/compose"])
             for name in scenarios:
-                command = [sys.executable, "-m", "chaos", "run", name, "--against", "compose"]
+                command = [sys.executable, "-m", "chaos", "run", name, "--against", "compose", "--report"]
+                command.append(str(cache_folder() / "reports" / name))
                 passed &= _run(f"chaos scenario {name}", command)
             left = [name for name in left_behind() if name not in before]
             for name in left:

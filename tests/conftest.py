@@ -127,6 +127,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     for name, value in getattr(item, "funcargs", {}).items():
         if not hasattr(value, "log_text"):
             continue
-        for log in sorted(Path(value.data / "logs").glob("*.log")):
-            lines = value.log_text(log.stem).splitlines()[-LOG_LINES_SHOWN:]
-            report.sections.append((f"{name}: last lines of {log}", "\n".join(lines)))
+        for process in _process_names(value):
+            lines = value.log_text(process).splitlines()[-LOG_LINES_SHOWN:]
+            report.sections.append((f"{name}: last lines of {process}", "\n".join(lines)))
+
+
+def _process_names(cluster: Any) -> list[str]:
+    """Whose logs a fixture has: a LocalCluster keeps files, a chaos target names its members."""
+    if hasattr(cluster, "members"):
+        return [member.name for member in cluster.members]
+    return [log.stem for log in sorted(Path(cluster.data / "logs").glob("*.log"))]

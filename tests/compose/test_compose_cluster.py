@@ -171,7 +171,7 @@ def test_health_checks_say_healthy(containers: ComposeTarget) -> None:
         ]
         return set(shown) == {"healthy"}
 
-    wait_until(healthy, timeout_s=60, what="every container is healthy")
+    wait_until(healthy, timeout_s=150, what="every container is healthy")
 
 
 def test_a_second_cluster_beside_it_and_nothing_of_it_left(containers: ComposeTarget, tmp_path: Path) -> None:
