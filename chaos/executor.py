@@ -22,6 +22,7 @@ from tools.errors import CommandError
 STEP_INTERVAL_S = 0.05
 # Rules of faults that end by themselves may stay for so long.
 STEPS_S = 60.0
+SETTLE_S = 90.0
 # What a fault may raise when the cluster does not do what it was asked to.
 TROUBLE = (TargetError, CommandError, NoVictim, OSError)
 
@@ -45,32 +46,55 @@ class Running:
 class Executor:
     """The faults of one run."""
 
-    def __init__(self, arena: RunArena, planned: Sequence[Planned], on_idle: Callable[[], None]) -> None:
-        """`on_idle` is called between steps; it may raise to end the run."""
+    def __init__(
+        self,
+        arena: RunArena,
+        planned: Sequence[Planned],
+        on_idle: Callable[[], None],
+        is_settled: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`on_idle` is called between steps, may raise to end the run; `is_settled`: is the cluster whole and calm?"""
+        self._is_settled = is_settled
         self._arena = arena
         self._left = list(planned)
         self._on_idle = on_idle
         self._running: list[Running] = []
         self.done: list[Running] = []
         self.troubles: list[str] = []
+        self._waited_since_s: float | None = None
 
     def run(self, seconds: float) -> None:
         """Until every fault has been injected and healed, and `seconds` are over."""
         while self._left or self._running or self._arena.now_s() < seconds:
             self._on_idle()
             now_s = self._arena.now_s()
-            if self._left and self._left[0].at_s <= now_s:
+            if self._left and self._left[0].at_s <= now_s and self._may_come(self._left[0]):
                 self._inject(self._left.pop(0))
                 continue
             for running in list(self._running):
                 self._advance(running)
             time.sleep(self._pause_s())
 
+    def _may_come(self, planned: Planned) -> bool:
+        """A fault that waits for a calm cluster waits for SETTLE_S at most, and is then told as a trouble."""
+        if not planned.fault.when_settled or (not self._running and self._is_settled()):
+            self._waited_since_s = None
+            return True
+        now_s = self._arena.now_s()
+        if self._waited_since_s is None:
+            self._waited_since_s = now_s
+        if now_s - self._waited_since_s > SETTLE_S:
+            self._trouble(f"the cluster was not calm within {SETTLE_S:g} s before {word_of(type(planned.fault))}")
+            self._waited_since_s = None
+            return True
+        return False
+
     def _pause_s(self) -> float:
         due_s = [planned.at_s for planned in self._left[:1]]
         due_s += [running.began_s + (running.planned.for_s or 0.0) for running in self._running if not running.steps]
         next_s = min((moment - self._arena.now_s() for moment in due_s), default=STEP_INTERVAL_S)
-        return min(STEP_INTERVAL_S, max(0.0, next_s))
+        # A fault that waits for a calm cluster is due already: that must not become a tight circle.
+        return min(STEP_INTERVAL_S, next_s) if next_s > 0 else STEP_INTERVAL_S / 5
 
     def _inject(self, planned: Planned) -> None:
         arena, fault = self._arena, planned.fault

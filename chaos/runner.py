@@ -38,7 +38,7 @@ WARM_UP_S = 1.0
 COOL_DOWN_S = 2.0
 CONVERGED_LOOK_S = 0.1
 # Leaders that have not moved for so long stay: longer than a node waits before it hands one over.
-SETTLED_S = 3.0
+SETTLED_S = 2.5
 SETTLED_TIMEOUT_S = 20.0
 # Under load the newest entries are always on their way.
 LAG_ENTRIES_MAX = 50
@@ -85,7 +85,7 @@ class Run:
         self._arena.on_event = on_event
         self._monitor: Monitor | None = None
         self._load: Load | None = None
-        self._executor = Executor(self._arena, plan(scenario, seed), self._look_for_ends)
+        self._executor = Executor(self._arena, plan(scenario, seed), self._look_for_ends, self._is_settled)
         self._exits: list[tuple[str, int | None]] = []
         self._verdicts: list[Verdict] = []
         self._converged_s: float | None = None
@@ -153,6 +153,9 @@ class Run:
             *verdicts.of_history(self._log.calls, self._log.totals),
             verdicts.expected_answers(self._log.unexpected),
         ]
+
+    def _is_settled(self) -> bool:
+        return self._monitor is not None and self._monitor.quiet_s() >= SETTLED_S and not lacking(self._target)
 
     def _await_settled(self, monitor: Monitor) -> None:
         """A new cluster spreads its leaders first: that is no effect of a fault."""
@@ -300,6 +303,10 @@ def lacking(target: Target) -> str:
     status = target.status()
     if not status.healthy:
         return "a partition has no leader"
+    routers = sum(member.is_router for member in target.members)
+    apart = [node.id for node in status.nodes if len(node.peers) < len(status.nodes) - 1 or node.routers < routers]
+    if apart:
+        return f"{', '.join(apart)} are not connected to all others"
     behind = [
         f"{replica.node} in partition {partition.id}"
         for partition in status.partitions

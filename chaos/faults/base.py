@@ -97,6 +97,8 @@ class Fault(BaseModel):
     for_: SpanField | None = Field(default=None, alias="for", description="Seconds until it is healed.")
     every: SpanField | None = Field(default=None, description="Seconds from one time to the next.")
     times: int = Field(default=1, ge=1, le=1000)
+    # Not before the cluster is whole and leaders stay where they are: what is measured is this fault alone.
+    when_settled: bool = False
     name: str = Field(default="", pattern=r"^[a-z0-9-]{0,32}$", description="What other faults call it by.")
 
     @property
