@@ -122,7 +122,12 @@ def keep_rows_of_dropped_tables(patch: Patch) -> None:
 
 def forget_request_ids(patch: Patch) -> None:
     """Partitions remember no request id: a repeat that reaches the next leader is applied a second time."""
-    patch.setattr(RequestMemory, "remember", lambda *arguments: None)
+
+    def remember(self: Any, _prefix: bytes, entry: Any, _answers: Any) -> None:
+        for request_id in entry.request_ids:
+            del self.applied[request_id]
+
+    patch.setattr(RequestMemory, "remember", remember)
 
 
 def repeat_unknown_writes(patch: Patch) -> None:

@@ -23,9 +23,9 @@ from simulation.run import run_seed
 pytestmark = pytest.mark.simulation
 
 ROOT = Path(__file__).parents[2]
-# A worker in which no answer waits for its sync.
+# A worker whose partitions never store what they have applied.
 DEFECT = (
-    "from node.durability import Durability; Durability.must_hold = property(lambda self: False); "
+    "from node.machine.state import PartitionState; PartitionState.flush = lambda self: None; "
     "from simulation.worker import main; main()"
 )
 # A worker that is killed at its second seed.
@@ -70,7 +70,7 @@ def test_a_violation_is_printed_with_the_command_that_repeats_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(pool, "PROGRAM", ("-c", DEFECT))
-    seeds = 40
+    seeds = 2
     assert __main__.main(["--seeds", str(seeds)]) == 1
     output = capsys.readouterr().out
     assert "VIOLATION" in output
