@@ -110,6 +110,9 @@ class Knobs:
     drops_index: bool = False
     # How likely a new stream begins with the last messages of the one that broke.
     resend_probability: float = 0.0
+    # What a partition remembers of applied requests: with what real nodes remember no run would ever forget.
+    request_memory_ms: int = 60_000
+    requests_max: int = 1 << 16
 
     @property
     def convergence_bound_s(self) -> float:
@@ -159,6 +162,8 @@ def draw_knobs(randomness: random.Random) -> Knobs:
         adds_index=randomness.random() < 0.7,
         drops_index=randomness.random() < 0.5,
         resend_probability=randomness.choice((0.0, 0.3)),
+        request_memory_ms=randomness.choice((60_000, 60_000, 12_000, 4_000)),
+        requests_max=randomness.choice((1 << 16, 1 << 16, 64, 12)),
     )
 
 

@@ -18,6 +18,7 @@ from topology.requests import REQUEST_MEMORY_MS
 from wire import data_pb2, log_pb2
 
 REQUEST_ID_BYTES = 16
+WINDOW_MS = REQUEST_MEMORY_MS
 # Of one partition. With its keys and objects an id takes about 200 bytes of memory.
 REQUESTS_MAX = 1 << 16
 # Of the records: returned attributes make them large.
@@ -90,14 +91,14 @@ class RequestMemory:
         self._bytes += entry.size
         oldest_age_ms = (hybrid_time - self._entries[0].hybrid_time) >> 16
         if (
-            oldest_age_ms > REQUEST_MEMORY_MS + REQUEST_MEMORY_MS // SPARED
+            oldest_age_ms > WINDOW_MS + WINDOW_MS // SPARED
             or len(self.applied) > REQUESTS_MAX
             or self._bytes > RECORD_BYTES_MAX
         ):
             self._forget(prefix, hybrid_time)
 
     def _forget(self, prefix: bytes, now: int) -> None:
-        oldest_kept = now - (REQUEST_MEMORY_MS << 16)
+        oldest_kept = now - (WINDOW_MS << 16)
         requests_kept = REQUESTS_MAX - REQUESTS_MAX // SPARED if len(self.applied) > REQUESTS_MAX else REQUESTS_MAX
         bytes_kept = (
             RECORD_BYTES_MAX - RECORD_BYTES_MAX // SPARED if self._bytes > RECORD_BYTES_MAX else RECORD_BYTES_MAX
