@@ -11,7 +11,10 @@ import pytest
 pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("dynamo", "node", "replication", "router", "runtime", "tools", "topology", "wire")
+PACKAGES = (
+    *("dynamo", "node", "replication", "router", "runtime", "tools", "topology", "wire"),
+    *("chaos", "deploy", "harness", "histories", "simulation"),
+)
 DOCUMENTS = sorted(
     [ROOT / "README.md", ROOT / "CHANGELOG.md"]
     + list((ROOT / "docs").rglob("*.md"))
@@ -23,8 +26,9 @@ FOLDER = re.compile(r"`([\w/-]+/)`")
 MEMBER = re.compile(r"`([A-Z]\w*[a-z]\w*)\.(_?\w+)`")
 TARGET = re.compile(r"`make ([a-z-]+)")
 METRIC = re.compile(r"`(trizone_\w+)")
-# Not of the repository: what lies in a cluster's data folder (`DIR/logs/NAME.log`), and what every package has.
-ELSEWHERE = re.compile(r"DIR/|NAME|^OVERVIEW\.md$")
+# Not of the repository: what lies in a cluster's data folder (`DIR/logs/NAME.log`) or among the results of a chaos run,
+# and what every package has.
+ELSEWHERE = re.compile(r"DIR/|NAME|^OVERVIEW\.md$|^chaos-reports(/|$)|^logs/?$")
 
 
 @cache
