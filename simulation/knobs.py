@@ -108,6 +108,8 @@ class Knobs:
     # Whether an index is added while clients write; and if so, whether it is soon dropped and one like it added.
     adds_index: bool = False
     drops_index: bool = False
+    # Items of registers are padded by up to this.
+    padding_bytes: int = 0
     # How likely a new stream begins with the last messages of the one that broke.
     resend_probability: float = 0.0
     # What a partition remembers of applied requests: with what real nodes remember no run would ever forget.
@@ -161,6 +163,7 @@ def draw_knobs(randomness: random.Random) -> Knobs:
         index_limits=randomness.choice((IndexLimits(), IndexLimits(), _SMALL, _SMALLEST)),
         adds_index=randomness.random() < 0.7,
         drops_index=randomness.random() < 0.5,
+        padding_bytes=randomness.choice((0, 0, 50, 4000)),
         resend_probability=randomness.choice((0.0, 0.3)),
         request_memory_ms=randomness.choice((60_000, 60_000, 12_000, 4_000)),
         requests_max=randomness.choice((1 << 16, 1 << 16, 64, 12)),
@@ -175,9 +178,10 @@ def _draw_replication(randomness: random.Random, pace: float) -> ReplicationSett
         heartbeat_s=randomness.choice((0.05, 0.08)) * pace,
         append_bytes_max=randomness.choice((300, 2000, 100_000)),
         append_window_entries=randomness.choice((8, 64, 4096)),
+        append_window_bytes=randomness.choice((2000, 8 << 20)),
         log_entries_kept=randomness.choice((2, 8, 40)),
         log_bytes_kept=randomness.choice((3000, 1_000_000)),
-        snapshot_chunk_bytes=randomness.choice((150, 600)),
+        snapshot_chunk_bytes=randomness.choice((150, 600, 64 << 10)),
         snapshot_window_chunks=randomness.choice((1, 3)),
         read_lease=randomness.random() < 0.35,
     )

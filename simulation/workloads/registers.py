@@ -18,6 +18,8 @@ from simulation.workloads.base import Workload, together
 COLLECTIONS = ("g0", "g1", "g2")
 REGISTERS_PER_COLLECTION = 3
 KEYS = tuple(f"{group}r{number}" for group in COLLECTIONS for number in range(REGISTERS_PER_COLLECTION))
+# Neighbours differ in size.
+_PADDING_STEP = 977
 BURSTS = (1, 2, 4, 8)
 
 
@@ -118,8 +120,10 @@ class Registers(Workload):
         return f"v{self._value_number}"
 
     def item(self, key: str, value: str) -> dict[str, Any]:
-        """The item of a register."""
-        return {**key_of(key), "v": {"S": value}}
+        """The item of a register; how much it is padded follows from the value."""
+        item = {**key_of(key), "v": {"S": value}}
+        padding = int(value[1:]) * _PADDING_STEP % (self.scene.knobs.padding_bytes + 1)
+        return {**item, "padding": {"S": "x" * padding}} if padding else item
 
     async def _put(self, worker: int, key: str, draw: random.Random) -> None:
         value, expected = self.next_value(), self._last_values.get(key)

@@ -39,6 +39,8 @@ class _Owned:
     generation: int = 0
     is_active: bool = False
     steps_left: int = 0
+    # A router may still be about to put something under this name, whichever table has it by then.
+    has_open_writes: bool = False
 
 
 class Tables(Workload):
@@ -105,6 +107,8 @@ class Tables(Workload):
         while True:
             answer = await self.ask(worker, "DescribeTable", {"TableName": owned.name})
             if _NOT_FOUND in answer.code:
+                if owned.has_open_writes:
+                    self._owned[worker] = self._new(worker)
                 return
             if not self.is_working:
                 self._owned[worker] = self._new(worker)
@@ -158,6 +162,8 @@ class Tables(Workload):
         if answer.outcome is not Outcome.REFUSED:
             if answer.is_ok and is_known:
                 call.returned_at = self.clients.now
+            else:
+                owned.has_open_writes = True
             self._calls.append(call)
 
     async def _get(self, worker: int, owned: _Owned, key: str, *, is_strong: bool) -> None:
