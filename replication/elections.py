@@ -110,7 +110,19 @@ class ElectingReplica(EngineReplica):
         if leader is None or leader.id != peer or self._settings.read_lease:
             return
         self._leader_contact = -math.inf
-        self.election_deadline = self._monotonic() + self._random.uniform(*_LINK_LOST_DELAY_S)
+        self.election_deadline = self._monotonic() + self.delay_after_loss(peer)
+
+    def delay_after_loss(self, leader: str) -> float:
+        """Seconds until the pre-vote, another part of the time for each of those that are left.
+
+        All lose the link at the same moment; two that stand at once split the votes and wait a full election time-out.
+        """
+        left = sorted((self.peer_ids | {self.self_id}) - {leader})
+        low, high = _LINK_LOST_DELAY_S
+        part = (high - low) / len(left)
+        # Another one begins in each group, so that one node does not come to lead all.
+        turn = (left.index(self.self_id) + self.group_id) % len(left)
+        return low + part * (turn + self._random.uniform(0.0, 0.5))
 
     # ------------------------------------------------------------------ elections
     def _is_loyal(self) -> bool:

@@ -256,6 +256,31 @@ def test_a_follower_whose_leader_closed_its_stream_helps_at_once_and_asks_soon(l
     assert len(lone.take_sent(Kind.PRE_VOTE_GRANTED)) == 1
 
 
+@pytest.mark.parametrize("group_id", [1, 2])
+def test_those_that_lose_a_leader_together_do_not_stand_together(group_id: int) -> None:
+    def delays_s(self_id: str, peer_ids: list[str]) -> list[float]:
+        lone = Lone()
+        replica = RaftReplica(
+            group_id=group_id,
+            self_id=self_id,
+            peer_ids=peer_ids,
+            journal=GroupJournal(MemoryStore(), lone, group_id),
+            machine=ListMachine(),
+            host=lone,
+            monotonic=lone.clock.monotonic,
+            randomness=random.Random(group_id),
+            settings=SETTINGS,
+        )
+        return [replica.delay_after_loss("n2") for _ in range(50)]
+
+    one, other = delays_s("n1", ["n2", "n3"]), delays_s("n3", ["n1", "n2"])
+    first, second = (one, other) if max(one) < max(other) else (other, one)
+    assert min(second) - max(first) > 0.03, "the second has heard of the first before it stands itself"
+    assert min(first) >= 0.02
+    assert max(second) <= 0.15
+    assert (first is one) is (group_id == 2), "in every group another node is the first"
+
+
 def test_a_candidate_with_an_older_log_gets_no_vote(lone: Lone) -> None:
     lone.append(3, 1, 0, [3, 3])
     lone.clock.advance(5.0)
