@@ -428,6 +428,9 @@ def main() -> None:
         run(dataclasses.replace(start, rebuild=start.rebuild or must_rebuild(start.folder)))
     except (StoreDamaged, JournalCorrupt) as error:
         rebuild_instead(start, error)
+    except StoreError as error:
+        log.error("store_not_opened", reason=str(error))
+        raise SystemExit(EXIT_UNSAFE) from error
 
 
 if __name__ == "__main__":

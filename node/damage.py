@@ -17,7 +17,7 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-from node.storage.errors import StoreDamaged
+from node.storage.errors import StoreDamaged, StoreError
 from replication.journal import JournalCorrupt
 
 DAMAGED_FOLDERS_MAX = 3
@@ -41,13 +41,17 @@ def note_damage(folder: Path, reason: str) -> None:
 
 
 def noted_damage(folder: Path) -> str:
-    """What an earlier process found; empty when nothing is known."""
+    """What an earlier process found; empty when nothing is known.
+
+    Raises StoreError when that cannot be told: a folder that may not be read is not damaged, and a whole store must
+    not be set aside for it.
+    """
     try:
         return (folder / _MARK).read_text(encoding="utf-8", errors="replace").strip() or "damaged"
     except FileNotFoundError:
         return ""
     except OSError as error:
-        return f"its mark {_MARK} cannot be read: {error.strerror}"
+        raise StoreError(f"cannot read {folder / _MARK}: {error.strerror}") from error
 
 
 def must_rebuild(folder: Path) -> bool:

@@ -21,6 +21,7 @@ from node.indexing.changes import Effects, collection_row
 from node.indexing.cluster import ClusterView
 from node.indexing.judge import judge_indexed
 from node.indexing.leader import Ended, IndexLeader
+from node.machine.requests import REQUEST_ID_BYTES
 from node.machine.state import PartitionState
 from node.proposal import Proposal
 from node.range_turns import RangeTurns
@@ -288,7 +289,8 @@ class Partition:
             mutation = proposal.entry.mutations.add(
                 table_id=table_id, key=operation.key, item=item, request_id=operation.request_id
             )
-        if decision is not None and operation.flags & ANSWER_FLAGS:
+        # An answer is remembered with its request id, or not at all.
+        if decision is not None and operation.flags & ANSWER_FLAGS and len(operation.request_id) == REQUEST_ID_BYTES:
             decision.fill(proposal.entry.answers.add(place=len(proposal.writers)).answer)
             proposal.size += len(decision.returned)
         if effects is not None:

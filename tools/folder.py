@@ -178,12 +178,20 @@ class ClusterFolder:
         should this command end before the node has started, the next start must not take the node for a new one.
         """
         data = self.path / data_folder
-        write_whole(data.with_name(f"{data.name}.rebuild"), "set aside by a command\n")
+        mark = data.with_name(f"{data.name}.rebuild")
+        write_whole(mark, "set aside by a command\n")
         if not data.exists():
             return None
         moment = datetime.fromtimestamp(wall_ms / 1000, UTC).strftime("%Y%m%dT%H%M%S")
         aside = data.with_name(f"{data.name}.lost-{moment}.{wall_ms % 1000:03d}Z")
-        data.rename(aside)
+        try:
+            data.rename(aside)
+        except OSError as error:
+            # Whole data beside a mark that says it is lost: no start would take it.
+            mark.unlink(missing_ok=True)
+            raise CommandError(
+                f"{data} cannot be moved to {aside}: {error.strerror}", hint="it must not be a mount point itself"
+            ) from error
         return aside
 
     @contextmanager

@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable, Iterable
 
 from node.faults.links import FaultyLinks
-from node.faults.plan import Plan, describe
+from node.faults.plan import STALL_MS_MAX, Plan, describe
 from node.faults.store import FaultyStore
 from replication.ports import Store
 from runtime.clock import Clock, SkewedClock, SystemClock, block_thread
@@ -49,7 +49,8 @@ class FaultInjector:
         self._changed(new)
         stall_ms = sum(rule.machine.stall_ms for rule in new if rule.HasField("machine"))
         if stall_ms:
-            self._loop.call_later(STALL_AFTER_S, self._stall, stall_ms / 1000)
+            # Together no longer than one rule may: a loop that stands still hears of no end.
+            self._loop.call_later(STALL_AFTER_S, self._stall, min(stall_ms, STALL_MS_MAX) / 1000)
 
     def clear(self, ids: Iterable[str] = ()) -> None:
         """Heal the rules of these ids, or all."""

@@ -111,10 +111,11 @@ class Feeder:
     def _stamped_ahead(self, state: _Target, waiting: deque[Waiting], now: float, newest_ms: int) -> list[int]:
         """Records by a wall clock that was ahead of this one, by hours perhaps: their age counts from when this leader
         saw them first."""
-        unapplied = list(dropwhile(lambda record: record.sequence <= state.applied, waiting))
-        if unapplied[0].written_ms - newest_ms <= self.delay_ms:
+        first = next(dropwhile(lambda record: record.sequence <= state.applied, waiting))
+        if first.written_ms - newest_ms <= self.delay_ms:
             state.ahead = None
             return []
+        unapplied = list(dropwhile(lambda record: record.sequence <= state.applied, waiting))
         if state.ahead is None or state.ahead[0] < unapplied[0].sequence:
             state.ahead = (unapplied[-1].sequence, now)
         last, since = state.ahead

@@ -143,11 +143,14 @@ class PartitionState:
                 indexes.write_rows(prefix, mutation.local_writes)
                 sequence = indexes.put_in_outbox(prefix, mutation.index_changes, sequence, self._hybrid_time)
         if request_ids:
-            without_effect = gone | repeated
+            # Total: whatever an entry claims to have answered, only what it has just applied is remembered.
             answers = {
                 entry.mutations[answer.place].request_id: answer.answer
                 for answer in entry.answers
-                if answer.place not in without_effect
+                if answer.place < len(entry.mutations)
+                and answer.place not in gone
+                and answer.place not in repeated
+                and len(entry.mutations[answer.place].request_id) == REQUEST_ID_BYTES
             }
             self._requests.remember(prefix, remembered, answers)
         if entry.drop_tables:

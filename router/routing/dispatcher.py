@@ -141,9 +141,9 @@ class Dispatcher:
 
     # --- the LinkOwner of NodeLink ------------------------------------------------------------------------------
 
-    def link_up(self, node_id: str) -> None:
-        """A stream is open."""
-        self.state.node_up(node_id, self._now_s())
+    def link_up(self, node_id: str, hybrid_time: int) -> None:
+        """A stream is open; the node stamps later than `hybrid_time` from now on."""
+        self.state.node_up(node_id, self._now_s(), hybrid_time)
 
     def link_down(self, node_id: str) -> None:
         """A stream is lost."""

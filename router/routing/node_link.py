@@ -44,8 +44,8 @@ _Call = grpc.aio.StreamStreamCall[pb.RouterFrame, pb.NodeFrame]
 class LinkOwner(Protocol):
     """Who acts on what the stream says."""
 
-    def link_up(self, node_id: str) -> None:
-        """The node has greeted; operations may be sent."""
+    def link_up(self, node_id: str, hybrid_time: int) -> None:
+        """The node has greeted, at this time of its own; operations may be sent."""
         ...
 
     def link_down(self, node_id: str) -> None:
@@ -199,7 +199,7 @@ class NodeLink:
         self._queue.clear()
         self._queued_bytes = 0
         self._acknowledge = self._catalog_version > 0
-        self._owner.link_up(self.node_id)
+        self._owner.link_up(self.node_id, self._first_frame.hybrid_time)
         log.info("node_connected", node=self.node_id, address=self.address)
         self._owner.frame_received(self.node_id, self._first_frame)
 

@@ -86,10 +86,13 @@ class RoutingState:
             route.reads = read_order(partition, replicas, partition_map.azs, self._own_az)
             self._wake(route, now_s)
 
-    def node_up(self, node_id: str, now_s: float) -> None:
-        """The node's stream is open."""
+    def node_up(self, node_id: str, now_s: float, hybrid_time: int) -> None:
+        """The node's stream is open, and the node stamps later than `hybrid_time` from now on.
+
+        Writes that waited leave at once; one of an unknown time could not be repeated where anything was forgotten.
+        """
         self._outstanding.setdefault(node_id, {})
-        self.node_heard(node_id, now_s)
+        self.node_heard(node_id, now_s, hybrid_time)
         for route in list(self._routes.values()):
             if route.parked and node_id in route.replicas:
                 self._wake(route, now_s)

@@ -19,7 +19,7 @@ from node.damage import (
     rebuild_begun,
     set_aside,
 )
-from node.storage.errors import StoreDamaged
+from node.storage.errors import StoreDamaged, StoreError
 from node.storage.rocks import RocksStore
 from replication.ports import Family
 
@@ -186,3 +186,9 @@ def test_evidence_is_bounded_and_the_newest_is_kept(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_moved_is_said(tmp_path: Path) -> None:
     with pytest.raises(NotSetAside, match="cannot be moved to"):
         set_aside(tmp_path / "missing", "block 7", 0)
+
+
+def test_a_mark_that_cannot_be_read_is_no_damage(tmp_path: Path) -> None:
+    (tmp_path / "DAMAGED").mkdir()
+    with pytest.raises(StoreError, match="cannot read"):
+        noted_damage(tmp_path)

@@ -36,6 +36,17 @@ def entry(at_ms: int, *numbers: int, version: int = LOG_ENTRY_VERSION, answer: b
     return message.SerializeToString()
 
 
+def test_an_entry_that_answers_what_is_not_remembered_is_applied_all_the_same() -> None:
+    mixed = log_pb2.LogEntry.FromString(entry(0, 1, answer=b"a"))
+    mixed.mutations.add(table_id=1, key=b"without", item=b"an id")
+    for place in (1, 7):
+        mixed.answers.add(place=place, answer=data_pb2.Result(status=data_pb2.OK))
+    replica = Replica()
+    replica.apply(mixed.SerializeToString(), entry(1, 2))
+    assert replica.state.answer_again(request(1)).item == b"a1"
+    assert replica.state.answer_again(request(2)) is not None
+
+
 class Replica:
     """A state that applies entries one after the other, each in a batch of its own."""
 

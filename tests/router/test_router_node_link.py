@@ -32,7 +32,7 @@ class Owner:
         self.served = asyncio.Event()
         self.lost = asyncio.Event()
 
-    def link_up(self, node_id: str) -> None:
+    def link_up(self, node_id: str, hybrid_time: int) -> None:
         self.said.append("up")
         if self.defects:
             self.defects -= 1

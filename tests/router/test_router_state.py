@@ -61,7 +61,7 @@ class Harness:
         )
         self.state.map_changed(PartitionMap(catalog(partitions)), self.now_s)
         for node_id in up:
-            self.state.node_up(node_id, self.now_s)
+            self.state.node_up(node_id, self.now_s, 1)
 
     def send(self, node_id: str, pending: Pending) -> bool:
         if node_id in self.queues_full:
@@ -648,7 +648,7 @@ def test_what_only_a_leader_may_serve_stays_with_a_leader_that_is_silent(kind: i
 def test_an_eventual_read_with_every_node_down_goes_when_one_returns() -> None:
     harness = Harness(up=())
     pending = harness.submit(pb.GET_EVENTUAL)
-    harness.state.node_up("n3", harness.now_s)
+    harness.state.node_up("n3", harness.now_s, 1)
     assert harness.nodes_of(pending) == ["n3"]
 
 
@@ -657,8 +657,23 @@ def test_operations_for_a_leader_whose_stream_is_down_go_when_it_returns() -> No
     harness.hint("n2", "n1", 4)
     pending = harness.submit(pb.PUT)
     assert harness.sent == []
-    harness.state.node_up("n1", harness.now_s)
+    harness.state.node_up("n1", harness.now_s, 1)
     assert harness.nodes_of(pending) == ["n1"]
+
+
+def test_a_write_that_waited_for_a_stream_is_known_to_be_as_young_as_it_is_when_it_is_repeated() -> None:
+    harness = Harness()
+    harness.hint("n1", "n1", 1)
+    harness.state.node_down("n1", harness.now_s)
+    pending = harness.submit(pb.PUT)
+    harness.state.node_up("n1", harness.now_s, 6000)
+    harness.write_frames()
+    for hybrid_time in (7000, 8000):
+        harness.state.node_down("n1", harness.now_s)
+        harness.state.node_up("n1", harness.now_s, hybrid_time)
+        assert pending.operation.is_repeat
+        assert pending.operation.issued_at == 6000
+        harness.write_frames()
 
 
 @pytest.mark.parametrize("limit", ["operations on the stream", "bytes queued", "operations waiting"])
@@ -681,7 +696,7 @@ def test_before_any_catalog_every_node_of_the_settings_is_asked_for_it() -> None
         streams=harness, own_az="az-b", node_ids=NODES, in_flight_max=10, next_id=lambda: next(harness.numbers)
     )
     for node_id in NODES:
-        harness.state.node_up(node_id, harness.now_s)
+        harness.state.node_up(node_id, harness.now_s, 1)
     pending = harness.submit(pb.CATALOG_READ, 0)
     while len(set(harness.nodes_of(pending))) < 3:
         if pending.node:
@@ -723,7 +738,7 @@ def test_whatever_happens_every_operation_ends_once_and_a_write_in_doubt_is_repe
         if name == "submit":
             harness.submit(argument)
         elif name == "up":
-            harness.state.node_up(argument, harness.now_s)
+            harness.state.node_up(argument, harness.now_s, 1)
         elif name == "down":
             harness.state.node_down(argument, harness.now_s)
         elif name == "write":
