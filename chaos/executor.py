@@ -170,6 +170,8 @@ class Executor:
                 began_s=round(running.began_s, 3),
                 ended_s=round(running.ended_s if running.ended_s is not None else self._arena.now_s(), 3),
                 detail=running.state.detail,
+                victims=tuple(running.state.victims),
+                label=running.planned.fault.name,
             )
             for running in known
         ]

@@ -132,7 +132,8 @@ class Load:
         for workload in self._workloads:
             found += await workload.check()
         assert self._session is not None, "setup comes first"
-        found.append(await replicas_agree(self._session))
+        nodes = {member.name: member.az for member in self._target.members if not member.is_router}
+        found.append(await replicas_agree(self._session, nodes))
         for pool in self._session.pools:
             pool.close()
         return found

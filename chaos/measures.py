@@ -92,12 +92,15 @@ def gaps(
     """For every fault, kind and partition the longest time without a success from its injection to its aftermath.
 
     `led_by_victims`: the partitions that the fault's victims led when it came, by the fault's position. Only probes
-    count: the other clients wait for each other.
+    count: the other clients wait for each other. A partition in which no probe ever succeeded has a row too: it is the
+    worst of all, and must not pass as one that was never asked.
     """
     successes: dict[tuple[str, int], list[float]] = defaultdict(list)
     for operation in operations:
-        if operation.is_probe and operation.told is Told.OK:
-            successes[operation.kind, operation.partition].append(operation.ended_s)
+        if operation.is_probe:
+            moments = successes[operation.kind, operation.partition]
+            if operation.told is Told.OK:
+                moments.append(operation.ended_s)
     for moments in successes.values():
         moments.sort()
     return [

@@ -25,6 +25,8 @@ class FaultSpan:
     began_s: float
     ended_s: float
     detail: str = ""
+    victims: tuple[str, ...] = ()  # the processes that were hit, by name
+    label: str = ""  # what the scenario calls it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

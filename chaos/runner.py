@@ -1,6 +1,6 @@
 """One run of one scenario, from the empty cluster to the result.
 
-Called by chaos.cli, chaos.measure and the tests, on the main thread. Laws: whatever happens, faults are healed, clients
+Called by chaos.cli and the tests, on the main thread. Laws: whatever happens, faults are healed, clients
 end, and the target is closed; a run that broke off is a failed run with its reason in the result.
 """
 
@@ -290,8 +290,7 @@ class Run:
         if self._monitor is None:
             return {}
         return {
-            number: self._monitor.led_at(frozenset(span.victim.replace(",", "").split()), span.began_s)
-            for number, span in enumerate(spans)
+            number: self._monitor.led_at(frozenset(span.victims), span.began_s) for number, span in enumerate(spans)
         }
 
 

@@ -8,7 +8,7 @@ only.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Protocol
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -142,6 +142,3 @@ class State:
     def words(self) -> str:
         """Who was hit."""
         return self.shown or ", ".join(self.victims)
-
-
-Faults = Mapping[str, type[Fault]]

@@ -1,8 +1,8 @@
 """Damage on disk: bytes of a node's files are changed, or all of them are lost, while it is down.
 
-The node must notice, say so, end itself with status 1, and be rebuilt by its peers; it may never serve what it cannot
-trust, nor forget what it promised. Law: only one node at a time has a damaged disk: two are more than three replicas
-bear.
+The node must notice, say so, and be rebuilt by its peers: what is damaged when it starts it rebuilds by itself; what
+it meets while it runs ends it with status 1. It may never serve what it cannot trust, nor forget what it promised. Law
+for scenarios, which nothing here enforces: one damaged node at a time; two are more than three replicas bear.
 """
 
 from __future__ import annotations

@@ -81,7 +81,8 @@ class RollingRestart(Fault):
             if not arena.target.is_running(member.name):
                 arena.note(f"rolling restart: {member.name} is down already")
                 continue
-            state.victims = [member.name]
+            state.victims.append(member.name)
+            state.kept["away"] = [member.name]
             arena.target.terminate(member.name)
             yield
             arena.bring_back([member.name])
@@ -92,8 +93,8 @@ class RollingRestart(Fault):
             )
 
     def heal(self, arena: Arena, state: State) -> None:
-        """The one that may be down now."""
-        arena.bring_back(state.victims)
+        """The one that may be down now; those before it may be down by another fault, which brings them back."""
+        arena.bring_back(state.kept.get("away", []))
 
 
 class RestartAll(Fault):

@@ -1,6 +1,6 @@
 """All faults by the word that a scenario uses.
 
-Used by chaos.scenario and `trizone chaos faults`.
+Used by chaos.scenario and chaos.executor.
 """
 
 from __future__ import annotations

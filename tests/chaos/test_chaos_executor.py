@@ -92,6 +92,7 @@ def test_what_broke_half_way_is_healed_and_told(story: list[str], fails_in: str)
     assert story[-1] == "heal a"
     assert len(one.troubles) == 1
     assert one.spans()[0].victim == "n1"
+    assert one.spans()[0].victims == ("n1",)
 
 
 def test_a_heal_that_fails_is_told_and_does_not_keep_others_from_being_healed(story: list[str]) -> None:

@@ -44,6 +44,14 @@ def test_gaps_count_probes_that_were_ok_by_partition() -> None:
     assert {(gap.partition, gap.ms, gap.led_by_victim) for gap in found} == {(1, 900.0, True), (2, 100.0, False)}
 
 
+def test_a_partition_that_never_answered_is_the_worst_of_all() -> None:
+    operations = [probe(number / 10) for number in range(100)]
+    operations += [probe(number / 10, Told.FAILED, partition=2) for number in range(100)]
+    gaps = measures.gaps(operations, [span(3.0, 5.0)], {})
+    assert {(gap.partition, gap.ms) for gap in gaps} == {(1, 100.0), (2, (2.0 + measures.AFTERMATH_S) * 1000)}
+    assert not judged({"write_gap_ms": {"max": 4000}}, gaps=gaps)["write_gap_ms"]
+
+
 def judged(text: dict[str, object], **seen: object) -> dict[str, bool]:
     measured = Measured(converged_s=1.0, **seen)  # type: ignore[arg-type]
     return {line.name: line.held for line in expect.judge(Expectations.model_validate(text), measured)}

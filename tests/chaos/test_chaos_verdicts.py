@@ -10,10 +10,9 @@ from chaos import staleness, verdicts
 from chaos.clients.connection import Reply
 from chaos.clients.log import Told
 from chaos.clients.session import judge_reply
-from chaos.workloads.bank import ACCOUNTS, OPENING_BALANCE, judge_bank
-from chaos.workloads.counters import judge_counter
-from chaos.workloads.sets import judge_set
-from histories.records import Action, Call
+from chaos.workloads.agreement import agreement
+from chaos.workloads.bank import ACCOUNTS, OPENING_BALANCE, TOTAL, observed
+from histories.records import Action, Call, list_text
 
 pytestmark = pytest.mark.unit
 
@@ -66,25 +65,69 @@ def test_a_read_beside_the_write_is_not_stale() -> None:
     assert staleness.by_zone(calls)[0].stale == 0
 
 
-def test_counters_hold_what_was_acknowledged_and_at_most_the_unknown_besides() -> None:
-    assert not judge_counter("c", 5, 2, 5)
-    assert not judge_counter("c", 5, 2, 7)
-    assert judge_counter("c", 5, 2, 4)
-    assert judge_counter("c", 5, 2, 8)
+def added(action: Action, count: int, *, unknown: int = 0) -> list[Call]:
+    """Additions one after the other; the last `unknown` of them never returned."""
+    return [
+        Call(
+            key="k",
+            action=action,
+            invoked_at=number,
+            returned_at=number + 0.5 if number < count else math.inf,
+            value=f"{number}" if action is Action.INSERT else None,
+            observed=str(number + 1) if action is Action.ADD and number < count else None,
+        )
+        for number in range(count + unknown)
+    ]
 
 
-def test_a_set_keeps_every_acknowledged_element() -> None:
-    assert not judge_set("s", {"1", "2"}, {"3"}, {"1", "2", "3"})
-    assert judge_set("s", {"1", "2"}, {"3"}, {"1"}) == ["s: 2 was acknowledged and is lost"]
-    assert judge_set("s", {"1"}, set(), {"1", "9"}) == ["s: 9 was never added"]
+@pytest.mark.parametrize(("value", "holds"), [("5", True), ("7", True), ("4", False), ("8", False)])
+def test_the_last_read_of_a_counter_shows_what_was_acknowledged_and_at_most_the_unknown(
+    value: str, holds: bool
+) -> None:
+    assert held([*added(Action.ADD, 5, unknown=2), read(value, 90, 90)]) is holds
 
 
-def test_a_bank_keeps_its_total() -> None:
-    balances = [OPENING_BALANCE] * ACCOUNTS
-    assert not judge_bank("b", bank([balances[0] - 5, balances[1] + 5, *balances[2:]]))
-    assert judge_bank("b", bank([balances[0] - 5, *balances[1:]]))
-    assert judge_bank("b", bank([balances[0] - 105, balances[1] + 105, *balances[2:]]))
-    assert judge_bank("b", None)
+@pytest.mark.parametrize(
+    ("elements", "holds"), [(["0", "1", "2"], True), (["0", "1"], True), (["0"], False), (["0", "1", "9"], False)]
+)
+def test_the_last_read_of_a_set_shows_every_acknowledged_element(elements: list[str], holds: bool) -> None:
+    assert held([*added(Action.INSERT, 2, unknown=1), read(list_text(elements), 90, 90)]) is holds
+
+
+@pytest.mark.parametrize(("moved", "got", "holds"), [(5, 5, True), (5, 0, False), (105, 105, False)])
+def test_every_read_of_a_bank_shows_its_total_and_no_debt(moved: int, got: int, holds: bool) -> None:
+    state = bank([OPENING_BALANCE - moved, OPENING_BALANCE + got, *[OPENING_BALANCE] * (ACCOUNTS - 2)])
+    assert bank_held(observed({"pk": {"S": "k"}, **state})) is holds
+
+
+def test_a_bank_that_is_gone_is_a_violation() -> None:
+    assert not bank_held(observed(None))
+
+
+def bank_held(text: str | None) -> bool:
+    return all(verdict.held for verdict in verdicts.of_history([read(text, 1, 2)], {"k": TOTAL}))
+
+
+NODES = {"n1": "az-a", "n2": "az-b", "n3": "az-c"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "items", "seen", "zones", "holds", "decided"),
+    [
+        ([], 7, {"n1", "n2", "n3"}, {"az-a", "az-b", "az-c"}, True, True),
+        (["k: n2 holds another"], 7, {"n1", "n2"}, {"az-a", "az-b", "az-c"}, False, True),
+        ([], 7, {"n1", "n2"}, {"az-a", "az-b", "az-c"}, False, False),  # n3 was never read
+        ([], 7, {"n1", "n2"}, {"az-a", "az-b"}, True, True),  # nobody is near n3
+        ([], 0, set(), {"az-a", "az-b", "az-c"}, False, False),
+        ([], 7, {""}, set(), False, False),  # nobody said who answered
+    ],
+)
+def test_replicas_agree_only_when_every_node_that_can_be_reached_was_compared(
+    wrong: list[str], items: int, seen: set[str], zones: set[str], holds: bool, decided: bool
+) -> None:
+    found = agreement(wrong, items, seen, NODES, zones)
+    assert (found.held, found.decided) == (holds, decided)
+    assert ("n3" in found.detail) is ("n3" in seen or "az-c" not in zones)
 
 
 def bank(balances: list[int]) -> dict[str, dict[str, str]]:
