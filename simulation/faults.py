@@ -167,6 +167,11 @@ class Faults:
         for peer in NODES:
             if peer != victim:
                 self._network.cut(*((peer, victim) if is_heard else (victim, peer)), seconds)
+        for router_id in self._routers:
+            for node_id in NODES:
+                if (ZONES[router_id] == ZONES[victim]) != (node_id == victim):
+                    inside, outside = (node_id, router_id) if node_id == victim else (router_id, node_id)
+                    self._pipes.cut(*((outside, inside) if is_heard else (inside, outside)), seconds)
 
     def _lossy_link(self) -> None:
         self._network.lossy(*self._pair(), self._seconds(0.5, 3.0), self._randomness.uniform(0.02, 0.3))
