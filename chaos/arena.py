@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from chaos import victims
@@ -52,7 +53,8 @@ class RunArena:
 
     def pick(self, text: str) -> list[str]:
         """The victims named by `text`, now."""
-        return victims.choose(text, self.view(), self.rng)
+        down = frozenset(member.name for member in self.target.members if not self.target.is_running(member.name))
+        return victims.choose(text, replace(self.view(), down=down), self.rng)
 
     def say(self, kind: str, text: str) -> None:
         """A line for the report and the progress display."""

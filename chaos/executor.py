@@ -27,7 +27,7 @@ SETTLE_S = 90.0
 TROUBLE = (TargetError, CommandError, NoVictim, OSError)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Running:
     """One injection under way, or over."""
 
@@ -60,6 +60,8 @@ class Executor:
         self._on_idle = on_idle
         self._running: list[Running] = []
         self.done: list[Running] = []
+        # Over, but not mended yet.
+        self.unhealed: list[Running] = []
         self.troubles: list[str] = []
         self._waited_since_s: float | None = None
 
@@ -135,29 +137,38 @@ class Executor:
             self._finish(running)
 
     def _finish(self, running: Running) -> None:
-        """Heal one; it leaves the list only when it is healed."""
-        healed = True
-        try:
-            running.planned.fault.heal(self._arena, running.state)
-        except TROUBLE as error:
-            healed = False
-            self._trouble(f"{running.word} {running.state.words} could not be healed: {error}")
-        running.ended_s = self._arena.now_s()
+        """Its time is over: heal it. One that cannot be healed is kept for `heal_all`, and lasts until then."""
         self._running.remove(running)
         self.done.append(running)
-        if healed:
-            self._arena.say("heal", f"{running.word} {running.state.words} healed")
+        self._heal(running)
+
+    def _heal(self, running: Running) -> None:
+        running.steps = None
+        try:
+            running.planned.fault.heal(self._arena, running.state)
+        except Exception as error:
+            # Whatever it is: others must be healed too, and this one is tried again.
+            if running not in self.unhealed:
+                self.unhealed.append(running)
+            self._trouble(f"{running.word} {running.state.words} could not be healed: {error or type(error).__name__}")
+            return
+        if running in self.unhealed:
+            self.unhealed.remove(running)
+        running.ended_s = self._arena.now_s()
+        self._arena.say("heal", f"{running.word} {running.state.words} healed")
 
     def heal_all(self) -> None:
-        """Heal whatever is active, the last first."""
+        """Heal whatever is active or could not be healed before, the last first."""
         self._left.clear()
+        unhealed = list(self.unhealed)
         for running in reversed(list(self._running)):
-            if running.steps is not None:
-                running.steps = None
             self._finish(running)
+        for running in reversed(unhealed):
+            self._heal(running)
 
     def _trouble(self, text: str) -> None:
-        self.troubles.append(text)
+        if text not in self.troubles:
+            self.troubles.append(text)
         self._arena.say("error", text)
 
     def spans(self) -> list[FaultSpan]:

@@ -10,6 +10,7 @@ import os
 import platform
 import signal
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -42,10 +43,6 @@ SETTLED_S = 2.5
 SETTLED_TIMEOUT_S = 20.0
 # Under load the newest entries are always on their way.
 LAG_ENTRIES_MAX = 50
-
-
-class BrokenOff(Exception):
-    """The run cannot go on."""
 
 
 @dataclass(slots=True)
@@ -101,9 +98,13 @@ class Run:
         interrupted: KeyboardInterrupt | None = None
         try:
             self._play()
-        except (TargetError, CommandError, BrokenOff) as error:
+        except (TargetError, CommandError) as error:
             self._broke = str(error)
             self._arena.say("error", self._broke)
+        except Exception as error:
+            # A defect of this program: the history up to here is worth keeping, and the text says where it was.
+            self._broke = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
+            self._arena.say("error", f"{type(error).__name__}: {error}")
         except KeyboardInterrupt as error:
             self._broke = "interrupted"
             interrupted = error
@@ -207,14 +208,13 @@ class Run:
         stops = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         previous = {number: signal.signal(number, signal.SIG_IGN) for number in stops}
         try:
-            self._executor.heal_all()
             self._end_parts()
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
     def _end_parts(self) -> None:
-        steps: list[tuple[str, Callable[[], None]]] = []
+        steps: list[tuple[str, Callable[[], None]]] = [("faults", self._executor.heal_all)]
         if self._load is not None:
             steps += [("clients", self._load.stop), ("clients", self._load.close)]
         if self._monitor is not None:
@@ -224,12 +224,13 @@ class Run:
             steps.append(("logs", self._read_logs))
         if self._rules is not None:
             steps.append(("fault services", self._rules.close))
-        self._saved.remember_logs(self._target)
+        steps.append(("logs", lambda: self._saved.remember_logs(self._target)))
         steps.append(("cluster", self._target.close))
         for what, step in steps:
             try:
                 step()
-            except (TargetError, CommandError, OSError, RuntimeError, ExceptionGroup) as error:
+            except Exception as error:
+                # Whatever it is: the steps after it must come, for the last one removes the cluster.
                 self._executor.troubles.append(f"{what}: {error}")
                 self._arena.say("error", f"cleaning up, {what}: {error}")
 

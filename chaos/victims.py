@@ -44,6 +44,8 @@ class View:
     leaders: Mapping[int, str]
     # Whom earlier faults hit, by the fault's name.
     hit: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    # Processes that do not run: no choice falls on them while there is another.
+    down: frozenset[str] = frozenset()
 
     def az_of(self, name: str) -> str:
         """The AZ of a process. Raises NoVictim."""
@@ -67,6 +69,10 @@ class View:
         """All AZs, each once."""
         return list(dict.fromkeys(member.az for member in self.members))
 
+    def up(self, names: Sequence[str]) -> list[str]:
+        """Those that run; all of them when none does."""
+        return [name for name in names if name not in self.down] or list(names)
+
     def in_az(self, az: str) -> list[str]:
         """Every process of an AZ."""
         return [member.name for member in self.members if member.az == az]
@@ -86,17 +92,18 @@ def _leader(view: View, match: re.Match[str], rng: random.Random) -> list[str]:
 
 def _follower(view: View, match: re.Match[str], rng: random.Random) -> list[str]:
     leader = _leader(view, match, rng)[0]
-    return [_choose([name for name in view.nodes if name != leader], rng)]
+    return [_choose(view.up([name for name in view.nodes if name != leader]), rng)]
 
 
 def _any(view: View, match: re.Match[str], rng: random.Random) -> list[str]:
     wanted = match["wanted"]
     if wanted == "node":
-        return [_choose(view.nodes, rng)]
+        return [_choose(view.up(view.nodes), rng)]
     if wanted == "router":
-        return [_choose(view.routers, rng)]
+        return [_choose(view.up(view.routers), rng)]
     if wanted == "az":
-        return view.in_az(_choose(view.zones, rng))
+        alive = [az for az in view.zones if not view.down.issuperset(view.in_az(az))]
+        return view.in_az(_choose(alive or view.zones, rng))
     led = {leader for partition, leader in view.leaders.items() if leader and partition != CATALOG_PARTITION}
     return [_choose(sorted(led), rng)]
 

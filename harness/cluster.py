@@ -172,9 +172,10 @@ class LocalCluster:
         return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
     def record(self, name: str) -> ProcessRecord:
-        """The running process, to be waited for."""
+        """The running process, to be waited for. Raises RuntimeError when it does not run."""
         record = identify(name, self.pid(name))
-        assert record is not None, "it ran a moment ago"
+        if record is None:
+            raise RuntimeError(f"{name} has ended a moment ago")
         return record
 
     # --- looking ----------------------------------------------------------------------------------------------------

@@ -8,15 +8,16 @@ only.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Protocol
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from chaos import victims
 from chaos.spans import SpanField
-from chaos.targets.base import Target
+from chaos.targets.base import Target, TargetError
 from chaos.victims import View
+from tools.errors import CommandError
 
 # A step of a fault that takes long: others may act in between.
 Steps = Iterator[None]
@@ -92,6 +93,8 @@ class Fault(BaseModel):
     needs_injection: ClassVar[bool] = False
     # Only a target whose networks can be disconnected has it.
     needs_containers: ClassVar[bool] = False
+    # Hits nodes only: a victim that can be nothing but a router is refused.
+    hits_nodes: ClassVar[bool] = False
 
     at: SpanField = Field(description="Seconds after the load began.")
     for_: SpanField | None = Field(default=None, alias="for", description="Seconds until it is healed.")
@@ -105,6 +108,16 @@ class Fault(BaseModel):
     def uses_injection(self) -> bool:
         """Does it need the fault-injection service of the nodes?"""
         return self.needs_injection
+
+    @property
+    def parts(self) -> Sequence[Fault]:
+        """The faults that it may turn out to be: itself, or those that a mix chooses from."""
+        return (self,)
+
+    @property
+    def needs_local(self) -> bool:
+        """Does it work on files and limits that only processes of this machine have within reach?"""
+        return False
 
     def prepare(self, arena: Arena) -> None:
         """Before the load begins."""
@@ -142,3 +155,42 @@ class State:
     def words(self) -> str:
         """Who was hit."""
         return self.shown or ", ".join(self.victims)
+
+
+def on_each(names: Iterable[str], act: Callable[[str], object]) -> None:
+    """`act` on every one of `names`, also when it fails for one; then raises TargetError with all that failed."""
+    failures = []
+    for name in list(names):
+        try:
+            act(name)
+        except (TargetError, CommandError, OSError) as error:
+            failures.append(str(error))
+    if failures:
+        raise TargetError("; ".join(failures))
+
+
+def heal_rules(arena: Arena, state: State) -> None:
+    """Clear the rules on every node that was told some; those of a node that does not answer stay for the next try."""
+
+    def clear(node: str) -> None:
+        arena.clear_rules(node, state.rules[node])
+        del state.rules[node]
+
+    on_each(state.rules, clear)
+
+
+def running_only(arena: Arena, names: Sequence[str], act: str) -> list[str]:
+    """Those of `names` that run. Raises TargetError when there is nobody to `act` on: that fault would do nothing."""
+    found = [name for name in names if arena.target.is_running(name)]
+    if not found:
+        raise TargetError(f"nobody to {act}: {', '.join(names)} {'does' if len(names) == 1 else 'do'} not run")
+    return found
+
+
+def nodes_only(arena: Arena, names: Sequence[str]) -> list[str]:
+    """The nodes among `names`. Raises TargetError without any: routers have neither disks nor fault services."""
+    nodes = set(arena.view().nodes)
+    found = [name for name in names if name in nodes]
+    if not found:
+        raise TargetError(f"no node is among {', '.join(names)}")
+    return found

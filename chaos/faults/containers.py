@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from chaos.faults.base import Arena, Fault, State, Victim
+from chaos.faults.base import Arena, Fault, State, Victim, on_each
 
 
 class Disconnect(Fault):
@@ -32,5 +32,4 @@ class Disconnect(Fault):
 
     def heal(self, arena: Arena, state: State) -> None:
         """Connect them again."""
-        for az in state.kept.get("zones", ()):
-            arena.target.join_az(az)
+        on_each(state.kept.get("zones", ()), arena.target.join_az)

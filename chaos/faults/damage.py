@@ -11,7 +11,7 @@ import random
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from chaos.faults.base import Arena, Fault, State, Steps, Victim
+from chaos.faults.base import Arena, Fault, State, Steps, Victim, nodes_only
 from chaos.targets.base import TargetError
 
 RUN_BYTES = 16
@@ -33,16 +33,21 @@ class Damage(Fault):
     """A node is killed, its files are damaged or lost, and it must be rebuilt by its peers instead of serving them."""
 
     needs_length: ClassVar[bool] = False
+    hits_nodes: ClassVar[bool] = True
 
     fault: Literal["damage"]
     victim: Victim
     # sst: the largest table. journal: the write-ahead log, where the newest entries are. disk: everything is gone.
     file: Literal["sst", "journal", "disk"]
 
+    @property
+    def needs_local(self) -> bool:
+        """It works on files; a node that lost all of them is started in another way, which containers do not offer."""
+        return True
+
     def inject(self, arena: Arena, state: State) -> Steps:
         """Kill, damage, start, and wait until the node has noticed and its replicas are whole again."""
-        routers = set(arena.view().routers)
-        node = next(name for name in arena.pick(self.victim) if name not in routers)
+        node = nodes_only(arena, arena.pick(self.victim))[0]
         state.victims = [node]
         state.kept["logged"] = len(arena.target.log_text(node))
         arena.target.kill([node])

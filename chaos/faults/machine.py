@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from chaos.faults.base import Arena, Fault, State, Steps, Victim
+from chaos.faults.base import Arena, Fault, State, Steps, Victim, heal_rules, nodes_only, on_each
 from chaos.faults.network import TTL_MARGIN_S
 from chaos.spans import SpanField
 from chaos.targets.base import TargetError
@@ -30,6 +30,7 @@ class _MachineFault(Fault):
     """A rule on the victims' own machines."""
 
     needs_injection: ClassVar[bool] = True
+    hits_nodes: ClassVar[bool] = True
 
     victim: Victim
 
@@ -39,8 +40,7 @@ class _MachineFault(Fault):
 
     def inject(self, arena: Arena, state: State) -> Steps | None:
         """Tell the victims' nodes."""
-        routers = set(arena.view().routers)
-        state.victims = [name for name in arena.pick(self.victim) if name not in routers]
+        state.victims = nodes_only(arena, arena.pick(self.victim))
         effects = self.effects(arena)
         state.detail = ", ".join(f"{name} {value:g}" for name, value in effects.items())
         for node in state.victims:
@@ -51,9 +51,7 @@ class _MachineFault(Fault):
 
     def heal(self, arena: Arena, state: State) -> None:
         """Clear what was set."""
-        for node, ids in state.rules.items():
-            arena.clear_rules(node, ids)
-        state.rules.clear()
+        heal_rules(arena, state)
 
 
 class SlowSync(_MachineFault):
@@ -113,8 +111,10 @@ class _DiskDeath(_MachineFault):
 
     def heal(self, arena: Arena, state: State) -> None:
         """The disk works again: start what ended, clear the rule where nothing did."""
-        super().heal(arena, state)
-        arena.bring_back(state.victims)
+        try:
+            super().heal(arena, state)
+        finally:
+            arena.bring_back(state.victims)
 
 
 class SyncFailure(_DiskDeath):
@@ -146,25 +146,36 @@ class DiskFull(_DiskDeath):
 
     fault: Literal["disk_full"]
 
+    @property
+    def needs_local(self) -> bool:
+        """It sets a limit of a process and looks at its files."""
+        return True
+
     def inject(self, arena: Arena, state: State) -> Steps:
         """Limit the files to what they are now and a little."""
-        routers = set(arena.view().routers)
-        state.victims = [name for name in arena.pick(self.victim) if name not in routers]
+        state.victims = nodes_only(arena, arena.pick(self.victim))
         for node in state.victims:
             limit = newest_log_bytes(arena.target.data_folder(node)) + ROOM_BYTES
             pid = arena.target.pid(node)
-            _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (limit, hard))
-            state.kept[node] = pid
+            before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+            state.kept[node] = (pid, before)
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (limit, before[1]))
         yield from self._await_end(arena, state)
 
     def heal(self, arena: Arena, state: State) -> None:
         """Lift the limit where the process still runs; start what ended."""
-        for node, pid in state.kept.items():
+
+        def lift(node: str) -> None:
+            pid, before = state.kept[node]
             if arena.target.is_running(node) and arena.target.pid(node) == pid:
-                resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        state.kept.clear()
-        arena.bring_back(state.victims)
+                # What it was before: only that may be set again without privileges, and it is what healing means.
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+            del state.kept[node]
+
+        try:
+            on_each(state.kept, lift)
+        finally:
+            arena.bring_back(state.victims)
 
 
 def newest_log_bytes(folder: Path) -> int:

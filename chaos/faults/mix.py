@@ -5,6 +5,7 @@ Law: what is chosen and whom it hits follows from the seed and the moment; each 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 from pydantic import field_validator
@@ -42,7 +43,12 @@ class Mix(Fault):
     @property
     def uses_injection(self) -> bool:
         """Does one of its faults?"""
-        return any(self.make(values).uses_injection for values in self.of)
+        return any(fault.uses_injection for fault in self.parts)
+
+    @property
+    def parts(self) -> Sequence[Fault]:
+        """All that it chooses from."""
+        return [self.make(values) for values in self.of]
 
     def inject(self, arena: Arena, state: State) -> Steps | None:
         """Choose, and inject that."""

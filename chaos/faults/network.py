@@ -10,8 +10,9 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from chaos.faults.base import Arena, Fault, State, Victim
+from chaos.faults.base import Arena, Fault, State, Victim, heal_rules
 from chaos.spans import SpanField
+from chaos.targets.base import TargetError
 from tools.faults import BOTH, IN, OUT, link_rule
 
 # A rule outlives its fault by this much, so that healing is seen and a runner that is killed leaves nothing.
@@ -37,9 +38,11 @@ class _LinkFault(Fault):
         raise NotImplementedError
 
     def inject(self, arena: Arena, state: State) -> None:
-        """Tell every node that has an end of such a link."""
+        """Tell every node that has an end of such a link. Raises TargetError when no node could be told."""
         own = arena.pick(self.victim)
         others = self._others(arena, own)
+        if not others:
+            raise TargetError(f"there is nobody to part {', '.join(own)} from")
         state.victims = own
         arrow = {"both": "|", "out": "-x->", "in": "<-x-"}[self.direction]
         state.shown = f"{', '.join(own)} {arrow} {', '.join(others)}"
@@ -62,6 +65,8 @@ class _LinkFault(Fault):
                     # Known before it is set: also what fails half way is cleared.
                     state.rules[node] = [rule.id for rule in rules]
                     arena.set_rules(node, rules)
+        if not state.rules:
+            raise TargetError(f"no node at either end of {state.shown} runs: nothing was set")
 
     def _others(self, arena: Arena, own: list[str]) -> list[str]:
         if self.to is not None:
@@ -72,9 +77,7 @@ class _LinkFault(Fault):
 
     def heal(self, arena: Arena, state: State) -> None:
         """Clear what was set."""
-        for node, ids in state.rules.items():
-            arena.clear_rules(node, ids)
-        state.rules.clear()
+        heal_rules(arena, state)
 
 
 class Isolate(_LinkFault):

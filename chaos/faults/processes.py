@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from chaos.faults.base import Arena, Fault, State, Steps, Victim
+from chaos.faults.base import Arena, Fault, State, Steps, Victim, on_each, running_only
 from chaos.victims import View
 
 CATCH_UP_TIMEOUT_S = 60.0
@@ -21,7 +21,7 @@ class Kill(Fault):
 
     def inject(self, arena: Arena, state: State) -> None:
         """All victims at the same moment."""
-        state.victims = [name for name in arena.pick(self.victim) if arena.target.is_running(name)]
+        state.victims = running_only(arena, arena.pick(self.victim), "kill")
         arena.target.kill(state.victims)
 
     def heal(self, arena: Arena, state: State) -> None:
@@ -37,15 +37,22 @@ class Pause(Fault):
 
     def inject(self, arena: Arena, state: State) -> None:
         """Stop them all."""
-        state.victims = [name for name in arena.pick(self.victim) if arena.target.is_running(name)]
+        state.victims = running_only(arena, arena.pick(self.victim), "pause")
+        state.kept["paused"] = []
         for name in state.victims:
+            state.kept["paused"].append(name)
             arena.target.pause(name)
 
     def heal(self, arena: Arena, state: State) -> None:
         """SIGCONT, where the process is still there."""
-        for name in state.victims:
+        paused: list[str] = state.kept.get("paused", [])
+
+        def resume(name: str) -> None:
             if arena.target.is_running(name):
                 arena.target.resume(name)
+            paused.remove(name)
+
+        on_each(paused, resume)
 
 
 class Stop(Fault):
@@ -56,7 +63,7 @@ class Stop(Fault):
 
     def inject(self, arena: Arena, state: State) -> None:
         """One after the other."""
-        state.victims = [name for name in arena.pick(self.victim) if arena.target.is_running(name)]
+        state.victims = running_only(arena, arena.pick(self.victim), "stop")
         for name in state.victims:
             arena.target.terminate(name)
 

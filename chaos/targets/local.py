@@ -44,8 +44,7 @@ class LocalTarget:
             self._cluster.start()
         except CommandError as error:
             raise TargetError(str(error)) from error
-        for member in self.members:
-            self._remember(member.name)
+        self._remember_all([member.name for member in self.members])
 
     def wait_whole(self, timeout_s: float) -> None:
         """Until every process serves, every partition has a leader and no replica lags."""
@@ -140,14 +139,13 @@ class LocalTarget:
         # Before their successors take the place of those that ended.
         self._collect_ended()
         self._asked(lambda: self._cluster.supervisor.start_some(names))
-        for name in names:
-            self._remember(name)
+        self._remember_all(names)
 
     def rebuild(self, node: str) -> None:
         """Set what is left of its data aside and start it with --rebuild."""
         self._collect_ended()
         self._asked(lambda: self._cluster.rebuild(node))
-        self._remember(node)
+        self._remember_all([node])
 
     def pause(self, name: str) -> None:
         """SIGSTOP."""
@@ -163,8 +161,20 @@ class LocalTarget:
         except (CommandError, RuntimeError, ProcessLookupError) as error:
             raise TargetError(str(error)) from error
 
-    def _remember(self, name: str) -> None:
-        self._records[name] = self._cluster.record(name)
+    def _remember_all(self, names: Sequence[str]) -> None:
+        """Raises TargetError when one has ended again already; the others are remembered."""
+
+        def remember(name: str) -> None:
+            self._records[name] = self._cluster.record(name)
+
+        failures = []
+        for name in names:
+            try:
+                self._asked(lambda name=name: remember(name))  # type: ignore[misc]
+            except TargetError as error:
+                failures.append(str(error))
+        if failures:
+            raise TargetError(f"ended as soon as started: {'; '.join(failures)}")
 
     # --- networks ---------------------------------------------------------------------------------------------------
 

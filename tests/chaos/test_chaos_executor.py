@@ -45,6 +45,10 @@ class Scripted(Fault):
         self.story.append(f"heal {self.name}")
         if self.fails_in == "heal":
             raise TargetError("it cannot be mended")
+        if self.fails_in == "heal once" and not state.kept:
+            state.kept["failed"] = True
+            # Not only what a target raises: also a defect keeps no other fault from being healed.
+            raise ValueError("not yet")
 
 
 def executor(*faults: tuple[Scripted, float | None], idle: Callable[[], None] = lambda: None) -> Executor:
@@ -104,8 +108,22 @@ def test_a_heal_that_fails_is_told_and_does_not_keep_others_from_being_healed(st
     one.heal_all()
     assert story == ["inject a", "inject b", "heal b", "heal a"]
     assert one.troubles == ["scripted n1 could not be healed: it cannot be mended"]
+    # What is not mended is tried again, what is mended is left alone; the same trouble is told once.
     one.heal_all()
-    assert len(story) == 4
+    assert story[4:] == ["heal b"]
+    assert len(one.troubles) == 1
+    assert one.unhealed
+
+
+def test_a_heal_that_fails_once_is_tried_again_at_the_end(story: list[str]) -> None:
+    one = executor((scripted(same(story), "a", fails_in="heal once"), 0.02))
+    one.run(0.0)
+    assert story == ["inject a", "heal a"]
+    one.heal_all()
+    assert story == ["inject a", "heal a", "heal a"]
+    assert not one.unhealed
+    one.heal_all()
+    assert len(story) == 3
 
 
 def stop_at(count: int) -> Callable[[], None]:
