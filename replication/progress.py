@@ -78,6 +78,10 @@ class Progress:
             self.under_way_bytes -= self._under_way.popleft()[1]
         if self.probing:
             self.probing = self.probe_outstanding = False
+            # What the probe held beyond `index` is sent again. Its answer may be lost: left in the window, it would
+            # be waited for without end.
+            self._under_way.clear()
+            self.under_way_bytes = 0
             return max(self.acknowledged_index, index) + 1
         return max(next_index, self.acknowledged_index + 1)
 

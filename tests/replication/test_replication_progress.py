@@ -93,6 +93,17 @@ def test_the_answer_to_a_probe_starts_streaming_after_the_match() -> None:
     assert not progress.probing
 
 
+def test_a_probe_whose_answer_is_lost_leaves_nothing_in_the_window() -> None:
+    # One append fills the window: a leader of many groups has small ones.
+    settings = ReplicationSettings(append_bytes_max=50, append_window_entries=1000, append_window_bytes=40)
+    progress = Progress()
+    assert send(progress, 12, settings=settings) is not None
+    # The follower's link was down when it answered; what it says to the next heartbeat tells of less.
+    next_index = progress.accepted(11, 12)
+    assert next_index == 12
+    assert send(progress, next_index, settings=settings) is not None
+
+
 def test_an_older_acknowledgement_takes_nothing_back() -> None:
     progress = streaming(9)
     assert progress.accepted(8, 14) == 14
