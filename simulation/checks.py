@@ -24,8 +24,8 @@ from simulation.world import World
 if TYPE_CHECKING:
     from simulation.process import Process
 
-# Values that workloads write once in a run only.
-_VALUES = re.compile(rb'"(v[0-9]+)"')
+# Values that workloads write once in a run only: each workload has a letter of its own.
+_VALUES = re.compile(rb'"([vw][0-9]+)"')
 
 
 class Checks:

@@ -27,6 +27,11 @@ class Outcome:
     counts: dict[str, int] = field(default_factory=dict)
     faults: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def is_good(self) -> bool:
+        """Whether the run was judged, all of it, and nothing was found."""
+        return not self.violation and not self.counts.get("undecided")
+
     def line(self) -> bytes:
         """The line that carries it, with its end."""
         return orjson.dumps({name: getattr(self, name) for name in self.__slots__}) + b"\n"
@@ -53,7 +58,7 @@ def parse_outcome(line: bytes) -> Outcome:
 
 def describe(outcome: Outcome) -> str:
     """One line for a person."""
-    verdict = "VIOLATION" if outcome.violation else "ok"
+    verdict = "VIOLATION" if outcome.violation else "ok" if outcome.is_good else "UNDECIDED"
     counts = ", ".join(f"{count} {name}" for name, count in outcome.counts.items())
     faults = " ".join(f"{name}={count}" for name, count in outcome.faults.items())
     head = f"seed {outcome.seed}: {verdict}; {outcome.virtual_s:.1f} s virtual, {counts}"
@@ -66,6 +71,7 @@ class Totals:
     def __init__(self) -> None:
         self.seeds = 0
         self.violations = 0
+        self.good = 0
         self.virtual_s = 0.0
         self.counts: dict[str, int] = {}
         self.faults: dict[str, int] = {}
@@ -74,6 +80,7 @@ class Totals:
         """One more seed."""
         self.seeds += 1
         self.violations += bool(outcome.violation)
+        self.good += outcome.is_good
         self.virtual_s += outcome.virtual_s
         for totals, counts in ((self.counts, outcome.counts), (self.faults, outcome.faults)):
             for name, count in counts.items():

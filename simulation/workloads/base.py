@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from histories.linearizability import Verdict, judge
+from histories.linearizability import Verdict, examine
 from histories.records import Call
 from simulation.checks import Checks
 from simulation.client import Answer, Clients, Outcome
@@ -142,11 +142,10 @@ class Workload:
         for call in calls:
             by_key.setdefault(call.key, []).append(call)
         for key, of_key in sorted(by_key.items()):
-            verdict = judge(of_key)
-            if verdict is Verdict.VIOLATED:
-                listed = "\n".join(str(call) for call in sorted(of_key, key=lambda call: call.invoked_at))
-                raise self.violation(f"key {key} is not linearizable:\n{listed}")
-            self.undecided += verdict is Verdict.UNDECIDED
+            judgement = examine(of_key)
+            if judgement.verdict is Verdict.VIOLATED:
+                raise self.violation(f"key {key} is not linearizable: {judgement.text()}")
+            self.undecided += judgement.verdict is Verdict.UNDECIDED
 
 
 def table_shape(keys: tuple[str, ...]) -> dict[str, Any]:

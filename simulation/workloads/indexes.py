@@ -43,6 +43,7 @@ class Indexes(Registers):
 
     name = "indexes"
     table = "indexed"
+    letter = "w"
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)

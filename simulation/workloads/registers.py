@@ -41,6 +41,8 @@ class Registers(Workload):
 
     name = "registers"
     table = "registers"
+    # The letter of its values: `checks` knows what was committed by value alone, so no other may write the same.
+    letter = "v"
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -117,7 +119,7 @@ class Registers(Workload):
     def next_value(self) -> str:
         """One that nobody ever wrote."""
         self._value_number += 1
-        return f"v{self._value_number}"
+        return f"{self.letter}{self._value_number}"
 
     def item(self, key: str, value: str) -> dict[str, Any]:
         """The item of a register; how much it is padded follows from the value."""

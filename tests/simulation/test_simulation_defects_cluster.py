@@ -45,8 +45,10 @@ def commit_on_one_ack(patch: Patch) -> None:
 def reorder_the_transport(patch: Patch) -> None:
     """Every message takes its own time, 1 to 250 ms, whatever is before or behind it.
 
-    What lies above withstands nearly all of it by now (no cut of entries that match, acknowledgements with terms):
-    the verifier in the transport is what notices soon.
+    Broken here is the network of the simulation, and its own verifier finds it: this shows that the verifier works, and
+    nothing of the fencing in replication.transport.grpc, which is not in the simulation (tests/replication has it:
+    test_a_newer_connection_fences_the_older_one). What lies above withstands nearly all of it by now (no cut of entries
+    that match, acknowledgements with terms).
     """
 
     def transmit(self: Any, stream: Stream, data: bytes) -> None:
@@ -60,7 +62,10 @@ def reorder_the_transport(patch: Patch) -> None:
 
 
 def repeat_at_random_much_later(patch: Patch) -> None:
-    """Messages come again up to two seconds later, on whatever connection there is: epochs fence nothing."""
+    """Messages come again up to two seconds later, on whatever connection there is: epochs fence nothing.
+
+    The epochs of the simulation's network, as in `reorder_the_transport`: not those of the real transport.
+    """
 
     def receive(self: Any, stream: Stream, number: int, data: bytes) -> None:
         source, target = stream.source.node_id, stream.target

@@ -38,6 +38,26 @@ DYING = (
 )
 
 
+# A worker that finds nothing in its second seed, and could not judge all of it.
+UNDECIDING = (
+    "from simulation import run; original = run.run_seed\n"
+    "def run_seed(seed):\n"
+    "    report = original(seed)\n"
+    "    report.undecided += seed == 2\n"
+    "    return report\n"
+    "run.run_seed = run_seed; from simulation.worker import main; main()"
+)
+WRONG = [
+    ["--key", "g1r0"],
+    ["--group", "1"],
+    ["--processes", "0"],
+    ["--seeds", "0"],
+    ["--seconds", "0"],
+    ["--seconds", "-1"],
+    ["--seconds", "nan"],
+]
+
+
 def always() -> bool:
     return True
 
@@ -78,6 +98,23 @@ def test_a_violation_is_printed_with_the_command_that_repeats_it(
     assert f"{seeds} seeds (1 to {seeds})" in output
 
 
+def test_a_seed_that_could_not_be_judged_is_no_success(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(pool, "PROGRAM", ("-c", UNDECIDING))
+    assert __main__.main(["--seeds", "2"]) == 1
+    output = capsys.readouterr().out
+    assert "seed 2: UNDECIDED" in output
+    assert "repeat with: make sim SEED=2" in output
+    assert "SEED=1\n" not in output
+    assert "2 seeds (1 to 2), 0 violations" in output
+
+
+def test_no_seed_at_all_is_no_success(capsys: pytest.CaptureFixture[str]) -> None:
+    assert __main__.main(["--seconds", "0.000001"]) == 1
+    assert capsys.readouterr().out.startswith("0 seeds")
+
+
 def test_a_time_limit_ends_the_run_and_says_how_many_seeds_fitted(capsys: pytest.CaptureFixture[str]) -> None:
     assert __main__.main(["--seeds", "100000", "--seconds", "2"]) == 0
     assert " seeds of 100000 (the time was up) (1 to " in capsys.readouterr().out
@@ -107,7 +144,7 @@ def test_ctrl_c_leaves_no_process_behind() -> None:
     assert len(gone) == len(children)
 
 
-@pytest.mark.parametrize("arguments", [["--key", "g1r0"], ["--group", "1"], ["--processes", "0"]])
+@pytest.mark.parametrize("arguments", WRONG)
 def test_options_that_make_no_sense_are_refused(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as refused:
         __main__.main(arguments)
@@ -133,4 +170,5 @@ def test_totals_add_up_what_outcomes_count() -> None:
     for seed in (1, 2):
         totals.add(Outcome(seed=seed, virtual_s=2.5, counts={"events": 3}, faults={"kill": seed}))
     totals.add(Outcome(seed=3, violation="broken"))
-    assert (totals.seeds, totals.violations, str(totals)) == (3, 1, "5 s virtual, 6 events; faults: kill=3")
+    assert (totals.seeds, totals.violations, totals.good) == (3, 1, 2)
+    assert str(totals) == "5 s virtual, 6 events; faults: kill=3"

@@ -11,9 +11,12 @@ from collections.abc import Callable
 import pytest
 
 from simulation.__main__ import explain
-from simulation.knobs import Fault
-from simulation.run import Report, run_seed
+from simulation.knobs import Fault, Load, draw_knobs
+from simulation.limited import limited
+from simulation.run import Report, Run, run_seed
 from simulation.story import Story
+from simulation.workloads.registers import Registers
+from simulation.world import World
 
 pytestmark = pytest.mark.simulation
 
@@ -75,6 +78,33 @@ def test_a_seed_gives_the_same_run_in_every_process(seed: int) -> None:
     report = run_seed(seed)
     outputs.add(f"{report.digest} {report.events} {report.answered}")
     assert len(outputs) == 1
+
+
+def test_no_two_workloads_write_the_same_value() -> None:
+    # Or one's commit would hide what the other never committed and showed all the same.
+    both = {Load.REGISTERS, Load.INDEXES}
+    seed = next(
+        seed
+        for seed in range(FIRST_SEED, FIRST_SEED + 1000)
+        if both <= set(draw_knobs(World(seed).random_stream("knobs")).loads)
+    )
+    print("seed", seed)
+    run = Run(seed)
+    try:
+        with limited(run.knobs):
+            run.execute()
+    finally:
+        run.cluster.end()
+    written = [
+        {call.value for call in workload.calls if call.value is not None and not call.is_open}
+        for workload in run.workloads
+        if isinstance(workload, Registers)
+    ]
+    assert len(written) == 2
+    assert not written[0] & written[1]
+    committed = {value.decode() for value in run.cluster.checks.committed_at}
+    for values in written:
+        assert values & committed
 
 
 def test_a_violation_tells_its_story_and_how_to_repeat_it() -> None:
