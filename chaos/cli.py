@@ -105,8 +105,20 @@ def run(
     if scenario.needs_containers and against == LocalTarget.kind:
         hint = f"{TRIZONE} chaos run {what} --against {ComposeTarget.kind}"
         raise CommandError("this scenario disconnects networks: it needs containers", hint=hint, exit_code=EXIT_USAGE)
+    if scenario.needs_local and against != LocalTarget.kind:
+        hint = f"{TRIZONE} chaos run {what}"
+        reason = "this scenario works on files or limits of processes, which containers keep to themselves"
+        raise CommandError(reason, hint=hint, exit_code=EXIT_USAGE)
     moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     folder = report or REPORTS / f"{scenario.name}-{chosen}-{moment}"
+    try:
+        # Before minutes are spent on a result that cannot be saved.
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        hint = "choose another folder with --report DIR"
+        raise CommandError(
+            f"no result can be saved in {folder}: {error.strerror}", hint=hint, exit_code=EXIT_USAGE
+        ) from error
     command = f"{TRIZONE} chaos run {what} --seed {chosen}" + (f" --against {against}" if against != "local" else "")
     work = Path(tempfile.mkdtemp(prefix="trizone-chaos-"))
     try:
@@ -139,6 +151,9 @@ def show_report(
         found = results.load(path)
     except FileNotFoundError:
         raise CommandError(f"there is no result {path}", exit_code=EXIT_USAGE) from None
+    except OSError as error:
+        hint = "name the file result.json of a run"
+        raise CommandError(f"{path}: {error.strerror}", hint=hint, exit_code=EXIT_USAGE) from error
     except results.ResultUnreadable as error:
         raise CommandError(str(error), exit_code=EXIT_USAGE) from error
     Saved(path.parent).write_report(found)
@@ -195,6 +210,9 @@ def _scenario(what: str) -> Scenario:
     except FileNotFoundError:
         hint = f"known: {', '.join(scenarios.names())}"
         raise CommandError(f"there is no scenario {what!r}", hint=hint, exit_code=EXIT_USAGE) from None
+    except OSError as error:
+        hint = "name a scenario or a YAML file"
+        raise CommandError(f"{path}: {error.strerror}", hint=hint, exit_code=EXIT_USAGE) from error
     except ScenarioError as error:
         raise CommandError(str(error), hint="correct the lines above", exit_code=EXIT_USAGE) from error
 

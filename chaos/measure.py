@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import signal
 import tempfile
 import time
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -22,10 +24,11 @@ from chaos.clients.connection import Lost, Pool, Unsent
 from chaos.clients.session import TABLE
 from chaos.load import make_table
 from chaos.runner import lacking
+from chaos.targets.base import TargetError
 from chaos.targets.local import LocalTarget
 from harness.http import request_bytes
-from harness.waiting import wait_until
-from tools.errors import CommandError
+from harness.waiting import NeverHappened, wait_until
+from tools.errors import EXIT_FAILED, CommandError
 
 # One BatchWriteItem takes so many.
 BATCH_ITEMS = 25
@@ -103,6 +106,26 @@ def catch_up(target: LocalTarget, writes: int) -> tuple[float, float, float, boo
     return written_s, answered_s, time.monotonic() - began_s, installing
 
 
+def measured(writes: int) -> tuple[float, float, float, bool]:
+    """`catch_up` on a cluster of its own, which is gone afterwards whatever happened."""
+    folder = Path(tempfile.mkdtemp(prefix="trizone-measure-"))
+    try:
+        target = LocalTarget(folder)
+        try:
+            target.start()
+            return catch_up(target, writes)
+        finally:
+            target.close()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """End like Ctrl-C."""
+    del number, frame
+    raise KeyboardInterrupt
+
+
 @app.command()
 def main(
     writes: Annotated[
@@ -113,16 +136,13 @@ def main(
 
     Example: python -m chaos.measure --writes 1000000
     """
-    folder = Path(tempfile.mkdtemp(prefix="trizone-measure-"))
-    target = LocalTarget(folder)
+    # Else nothing below is cleaned up.
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
-        target.start()
-        written_s, answered_s, total_s, installing = catch_up(target, writes)
-    except CommandError as error:
-        raise typer.BadParameter(str(error)) from error
-    finally:
-        target.close()
-        shutil.rmtree(folder, ignore_errors=True)
+        written_s, answered_s, total_s, installing = measured(writes)
+    except (CommandError, TargetError, NeverHappened) as error:
+        typer.echo(f"not measured: {error}", err=True)
+        raise typer.Exit(EXIT_FAILED) from error
     how = "by snapshot" if installing else "from the log"
     typer.echo(
         f"{VICTIM} was away for {writes} writes ({written_s:.1f} s, {writes / written_s:.0f}/s): it answered"

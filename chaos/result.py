@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 # Version of result.json. A file of another one is refused instead of being misread.
 FORMAT = 1
@@ -187,8 +187,10 @@ def load(path: Path) -> RunResult:
     """The result saved in `path`. Raises ResultUnreadable, or OSError."""
     try:
         result = _ADAPTER.validate_json(path.read_bytes())
-    except ValueError as error:
-        raise ResultUnreadable(f"{path} is not the result of a chaos run: {error}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = f"{'.'.join(map(str, first['loc']))}: " if first["loc"] else ""
+        raise ResultUnreadable(f"{path} is not the result of a chaos run: {where}{first['msg']}") from error
     if result.format != FORMAT:
         raise ResultUnreadable(f"{path} has format {result.format}; this program reads format {FORMAT}")
     return result

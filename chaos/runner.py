@@ -95,6 +95,7 @@ class Run:
     def run(self) -> RunResult:
         """The whole run. KeyboardInterrupt is raised on when everything has been cleaned up and saved."""
         began_at = datetime.now(UTC).isoformat(timespec="seconds")
+        self._saved.drop_old_logs()
         interrupted: KeyboardInterrupt | None = None
         try:
             self._play()

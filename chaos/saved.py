@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from chaos.report import render
-from chaos.result import RunResult, to_json
+from chaos.result import ResultUnreadable, RunResult, load, to_json
 from chaos.targets.base import Target, TargetError
 from histories import files as histories
 from histories.files import Header
@@ -31,6 +31,16 @@ class Saved:
         self.log_names: list[str] = []
         self._logs: dict[str, str] = {}
         folder.mkdir(parents=True, exist_ok=True)
+
+    def drop_old_logs(self) -> None:
+        """Remove the logs that an earlier run left in this folder: with the new result they would tell of another."""
+        try:
+            names = load(self.folder / self.RESULT).logs
+        except (OSError, ResultUnreadable):
+            return
+        for name in names:
+            # By their last part only: a result file may name anything.
+            (self.folder / "logs" / Path(name).name).unlink(missing_ok=True)
 
     def remember_logs(self, target: Target) -> None:
         """Read the logs while the cluster is there."""

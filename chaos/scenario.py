@@ -6,6 +6,7 @@ Read by chaos.cli and the tests. Law: a file that loads can be run; what cannot 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,8 +15,9 @@ from pydantic_core import ErrorDetails
 
 from chaos import victims
 from chaos.faults.base import Fault
-from chaos.faults.registry import FAULTS
-from topology.settings import ClusterSettings
+from chaos.faults.registry import FAULTS, word_of
+from harness.settings import settings_text
+from topology.settings import ClusterSettings, SettingsError, load_settings
 from topology.yaml_lines import Document, Problem, parse
 from topology.yaml_lines import Path as KeyPath
 
@@ -136,7 +138,12 @@ class Scenario(_Section):
     @property
     def needs_containers(self) -> bool:
         """Can it be run against containers only?"""
-        return any(fault.needs_containers for fault in self.faults)
+        return any(part.needs_containers for fault in self.faults for part in fault.parts)
+
+    @property
+    def needs_local(self) -> bool:
+        """Can it be run against processes of this machine only?"""
+        return any(part.needs_local for fault in self.faults for part in fault.parts)
 
 
 class ScenarioError(ValueError):
@@ -176,7 +183,12 @@ def load(text: str, source: str) -> Scenario:
 
 def load_file(path: Path) -> Scenario:
     """The scenario in a file. Raises ScenarioError, or OSError."""
-    return load(path.read_text(encoding="utf-8"), str(path))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        problem = Problem(1, (), f"not a text in UTF-8: {error.reason} at byte {error.start}")
+        raise ScenarioError(str(path), [problem]) from error
+    return load(text, str(path))
 
 
 def names() -> list[str]:
@@ -219,9 +231,7 @@ def _relations(document: Document, scenario: Scenario) -> list[Problem]:
         path: KeyPath = ("faults", number)
         if fault.name and fault.name in labels[:number]:
             problems.append(Problem(document.line_of(path), path, f"a fault before is called {fault.name!r} too"))
-        label = victims.label_in(str(getattr(fault, "victim", "")))
-        if label and label not in labels[:number]:
-            problems.append(Problem(document.line_of(path), path, f"no fault before is called {label!r}"))
+        problems += [Problem(document.line_of(path), path, reason) for reason in _wrong_victims(fault, labels[:number])]
         last_s = fault.at.high + (fault.times - 1) * (fault.every.high if fault.every else 0)
         if last_s > scenario.seconds:
             reason = f"it may begin after {last_s:g} s, when the scenario is over ({scenario.seconds:g} s)"
@@ -230,14 +240,40 @@ def _relations(document: Document, scenario: Scenario) -> list[Problem]:
         if key not in labels:
             where = ("expect", "node_exits" if key in scenario.expect.node_exits else "rebuilt")
             problems.append(Problem(document.line_of(where), where, f"no fault is called {key!r}"))
-    for key in scenario.settings:
-        if key not in SETTINGS:
-            where = ("settings", key)
-            problems.append(Problem(document.line_of(where), where, f"known here: {', '.join(sorted(SETTINGS))}"))
+    problems += _settings(document, scenario.settings)
+    if scenario.needs_containers and scenario.needs_local:
+        reason = "one of these needs containers and another one processes of this machine: nothing has both"
+        problems.append(Problem(document.line_of(("faults",)), ("faults",), reason))
     if scenario.workload.eventual and not scenario.workload.registers:
         path = ("workload", "eventual")
         problems.append(Problem(document.line_of(path), path, "eventual readers read the registers: add `registers:`"))
     return problems
+
+
+def _wrong_victims(fault: Fault, labels: Sequence[str]) -> list[str]:
+    """What is wrong with the victims of a fault, or of those that it chooses from; `labels`: faults before it."""
+    reasons = []
+    for part in fault.parts:
+        texts = [str(getattr(part, field, None) or "") for field in ("victim", "to")]
+        named = [label for label in map(victims.label_in, texts) if label and label not in labels]
+        reasons += [f"no fault before is called {label!r}" for label in named]
+        if part.hits_nodes and victims.is_router(texts[0]):
+            reasons.append(f"{word_of(type(part))} has nodes as its victims, and {texts[0]} is a router")
+    return reasons
+
+
+def _settings(document: Document, given: dict[str, Any]) -> list[Problem]:
+    """What is wrong with sections of cluster.yaml: found here, for a cluster that cannot start says it too late."""
+    unknown = [key for key in given if key not in SETTINGS]
+    if unknown:
+        known = f"known here: {', '.join(sorted(SETTINGS))}"
+        return [Problem(document.line_of(("settings", key)), ("settings", key), known) for key in unknown]
+    try:
+        load_settings(settings_text(routers=1, overrides=given, data_folders={}), "settings")
+    except SettingsError as error:
+        paths: list[tuple[KeyPath, str]] = [(("settings", *one.path), one.reason) for one in error.problems]
+        return [Problem(document.line_of(path), path, reason) for path, reason in paths]
+    return []
 
 
 def _problem(document: Document, details: ErrorDetails, prefix: KeyPath) -> Problem:

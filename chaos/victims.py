@@ -176,6 +176,11 @@ def is_understood(text: str) -> bool:
     return False
 
 
+def is_router(text: str) -> bool:
+    """Can `text` name nothing but a router?"""
+    return re.fullmatch(r"any router|r\d+", text) is not None
+
+
 def label_in(text: str) -> str:
     """The fault's name that `text` refers to; empty without one."""
     match = re.search(r"(?:same as|other than) ([a-z0-9-]+)$", text)
