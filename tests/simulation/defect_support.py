@@ -1,4 +1,7 @@
-"""A seeded defect: what is broken, in which clusters it shows soon, and as what it is found."""
+"""A seeded defect: what is broken, in which clusters it shows soon, and as what it is found.
+
+Law: a seed catches a defect only if the same seed, in the same cluster but without it, is good.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,18 @@ _FAULTS_END_S = 8.0
 _REQUEST_RATE = 80.0
 
 
+def nothing(_patch: Patch) -> None:
+    """The code as it is."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defect:
     """One case of a test; seeds are drawn as ever, but for what makes this defect show."""
 
     defect: Callable[[Patch], None]
     found_as: str
+    # No defect: what makes this one show soon, and is there without it as well.
+    amid: Callable[[Patch], None] = nothing
     loads: tuple[Load, ...] = (Load.REGISTERS,)
     faults: tuple[Fault, ...] = ()
     seeds_max: int = 60
@@ -32,11 +41,11 @@ class Defect:
     # Members of the knobs' ReplicationSettings.
     replication: dict[str, Any] = field(default_factory=dict)
 
-    def switch_on(self, patch: Patch) -> None:
-        """Break the code, and draw clusters that are busy and short-lived."""
+    def shape_clusters(self, patch: Patch) -> None:
+        """Draw clusters that are busy and short-lived, in which the defect shows soon."""
         patch.setattr(knobs, "_DENSE_PROBABILITY", 1.0)
         patch.setattr(run, "draw_knobs", lambda randomness: self._shaped(draw_knobs(randomness)))
-        self.defect(patch)
+        self.amid(patch)
 
     def _shaped(self, drawn: Knobs) -> Knobs:
         changes: dict[str, Any] = {"faults_end_s": _FAULTS_END_S, "request_rate": _REQUEST_RATE, "loads": self.loads}
@@ -48,13 +57,22 @@ class Defect:
 
 
 def must_be_caught(patch: Patch, case: Defect) -> None:
-    """Run seeds with the defect until one is violated, as expected."""
-    case.switch_on(patch)
+    """Run seeds with the defect until one is violated, as expected; that seed is good without it."""
+    case.shape_clusters(patch)
+    with patch.context() as broken:
+        case.defect(broken)
+        seed, violation = _first_caught(case)
+    assert re.search(case.found_as, violation), f"seed {seed} finds something else: {violation}"
+    control = run_seed(seed)
+    assert not control.violation, f"seed {seed} finds something without the defect too: {control.violation}"
+    assert not control.undecided, f"seed {seed} is undecided without the defect"
+
+
+def _first_caught(case: Defect) -> tuple[int, str]:
     for seed in range(1, case.seeds_max + 1):
         violation = run_seed(seed).violation
         if violation:
-            assert re.search(case.found_as, violation), f"seed {seed} finds something else: {violation}"
-            return
+            return seed, violation
     pytest.fail(f"{case.seeds_max} seeds do not notice: {case.defect.__doc__}")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from defect_support import Defect, Patch, must_be_caught, name_of
+from defect_support import Defect, Patch, must_be_caught, name_of, nothing
 
 from node.durability import Durability
 from node.indexing import leader as index_leader
@@ -317,3 +317,10 @@ DEFECTS = [
 @pytest.mark.parametrize("case", DEFECTS, ids=name_of)
 def test_the_simulation_catches(monkeypatch: pytest.MonkeyPatch, case: Defect) -> None:
     must_be_caught(monkeypatch, case)
+
+
+@pytest.mark.timeout(240)
+def test_a_seed_that_finds_as_much_without_the_defect_catches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Defect(defect=nothing, amid=forget_applied_index, faults=(Fault.KILL,), found_as="another state")
+    with pytest.raises(AssertionError, match="without the defect too"):
+        must_be_caught(monkeypatch, case)

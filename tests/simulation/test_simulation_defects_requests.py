@@ -5,12 +5,11 @@ Answers are made to be lost in all these seeds, so that routers repeat writes th
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 from zlib import crc32
 
 import pytest
-from defect_support import Defect, Patch, must_be_caught, name_of
+from defect_support import Defect, Patch, must_be_caught, name_of, nothing
 
 from node.machine.requests import RequestMemory
 from node.machine.state import Installer, PartitionState
@@ -44,18 +43,6 @@ def lose_answers(patch: Patch) -> None:
     patch.setattr(RoutingState, "result", result)
 
 
-def with_lost_answers(defect: Callable[[Patch], None]) -> Callable[[Patch], None]:
-    """The same defect where repeats are many."""
-
-    def both(patch: Patch) -> None:
-        lose_answers(patch)
-        defect(patch)
-
-    both.__name__, both.__doc__ = defect.__name__, defect.__doc__
-    return both
-
-
-@with_lost_answers
 def forget_requests_at_failover(patch: Patch) -> None:
     """A new leader begins with an empty memory of applied requests."""
     original = Partition.turn
@@ -77,13 +64,11 @@ class _Shrinking(dict[bytes, Any]):
         self.pop(key, None)
 
 
-@with_lost_answers
 def forget_requests_at_start(patch: Patch) -> None:
     """A restarted replica and one that got a snapshot do not know which requests were applied."""
     patch.setattr(RequestMemory, "load", lambda self, records: None)
 
 
-@with_lost_answers
 def keep_requests_in_memory_only(patch: Patch) -> None:
     """Applied requests are not stored, so that snapshots and restarts do not have them."""
     original = RequestMemory.remember
@@ -106,7 +91,6 @@ class _Deaf:
         """The same."""
 
 
-@with_lost_answers
 def leave_requests_out_of_snapshots(patch: Patch) -> None:
     """An installed snapshot is without the memory of its source."""
     original = Installer.put
@@ -118,7 +102,6 @@ def leave_requests_out_of_snapshots(patch: Patch) -> None:
     patch.setattr(Installer, "put", put)
 
 
-@with_lost_answers
 def trust_the_window(patch: Patch) -> None:
     """A repeat that is not remembered is taken for a write that was not applied, whatever was forgotten."""
     patch.setattr(PartitionState, "forgotten_time", property(lambda self: 0))
@@ -132,6 +115,7 @@ _TWICE = "not linearizable|another state than elsewhere"
 DEFECTS = [
     Defect(
         defect=forget_requests_at_failover,
+        amid=lose_answers,
         loads=_COUNTERS,
         faults=(Fault.KILL, Fault.TRANSFER),
         more=_LONG,
@@ -139,6 +123,7 @@ DEFECTS = [
     ),
     Defect(
         defect=forget_requests_at_start,
+        amid=lose_answers,
         loads=_COUNTERS,
         faults=(Fault.KILL, Fault.RESTART_ALL),
         more=_LONG,
@@ -146,6 +131,7 @@ DEFECTS = [
     ),
     Defect(
         defect=keep_requests_in_memory_only,
+        amid=lose_answers,
         loads=_COUNTERS,
         faults=(Fault.KILL, Fault.RESTART_ALL),
         more=_LONG,
@@ -153,6 +139,7 @@ DEFECTS = [
     ),
     Defect(
         defect=leave_requests_out_of_snapshots,
+        amid=lose_answers,
         loads=_COUNTERS,
         faults=(Fault.ISOLATE, Fault.KILL),
         replication={"log_entries_kept": 2, "log_bytes_kept": 3000},
@@ -160,6 +147,7 @@ DEFECTS = [
     ),
     Defect(
         defect=trust_the_window,
+        amid=lose_answers,
         loads=_COUNTERS,
         faults=(Fault.KILL, Fault.TRANSFER),
         more=_SHORT,
@@ -179,6 +167,7 @@ def test_the_simulation_catches_requests_that_are_lost(monkeypatch: pytest.Monke
 def test_lost_answers_alone_do_no_harm(monkeypatch: pytest.MonkeyPatch, memory: dict[str, int]) -> None:
     faults = (Fault.KILL, Fault.RESTART_ALL, Fault.TRANSFER, Fault.ROUTER_RESET)
     loads = (Load.COUNTERS, Load.REGISTERS)
-    Defect(defect=lose_answers, loads=loads, faults=faults, more=memory, found_as="").switch_on(monkeypatch)
+    case = Defect(defect=nothing, amid=lose_answers, loads=loads, faults=faults, more=memory, found_as="")
+    case.shape_clusters(monkeypatch)
     violations = {seed: violation for seed in range(1, 6) if (violation := run_seed(seed).violation)}
     assert violations == {}
