@@ -9,15 +9,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chaos.measures import percentile
-from chaos.result import Expectation, Gap, Total
-from chaos.scenario import Bounds, Expectations
+from chaos.result import Expectation, FaultSpan, Gap, LeaderChange, Total
+from chaos.scenario import Bounds, Effect, Expectations
 
 
 @dataclass(slots=True)
 class Measured:
     """What expectations are held against."""
 
+    faults: Sequence[FaultSpan] = ()
     gaps: Sequence[Gap] = ()
+    # By a fault's position (measures.slowest_writes).
+    slowest_writes_ms: Mapping[int, float] = field(default_factory=dict)
+    leaders: Sequence[LeaderChange] = ()
     totals: Sequence[Total] = ()
     elections: int | None = None
     converged_s: float | None = None
@@ -50,6 +54,8 @@ def judge(expect: Expectations, seen: Measured) -> list[Expectation]:
         held = bool(victims) and all(victim in seen.rebuilt for victim in victims)
         measured = f"rebuilt: {', '.join(seen.rebuilt) or 'none'}"
         found.append(_line("rebuilt", f"{', '.join(victims) or 'nobody was hit'} ({name})", measured, held))
+    for label, effect in expect.effects.items():
+        found += _effects(label, effect, seen)
     return found
 
 
@@ -59,10 +65,41 @@ def _line(name: str, wanted: str, measured: str, held: bool) -> Expectation:
 
 def worst_gaps(gaps: Sequence[Gap]) -> list[float]:
     """For every fault the worst partition's time without a success, ascending."""
+    return sorted(_worst_by_fault(gaps).values())
+
+
+def _worst_by_fault(gaps: Sequence[Gap]) -> dict[int, float]:
     worst: dict[int, float] = {}
     for gap in gaps:
         worst[gap.fault] = max(worst.get(gap.fault, 0.0), gap.ms)
-    return sorted(worst.values())
+    return worst
+
+
+def _effects(label: str, effect: Effect, seen: Measured) -> list[Expectation]:
+    """Every injection of the fault called `label` did what it must do at least."""
+    numbers = [number for number, fault in enumerate(seen.faults) if fault.label == label]
+    gaps = _worst_by_fault([gap for gap in seen.gaps if gap.kind == "write"])
+    found = []
+    for name, least_ms, values in (
+        ("write_gap_ms", effect.write_gap_ms, gaps),
+        ("write_p99_ms", effect.write_p99_ms, seen.slowest_writes_ms),
+    ):
+        if least_ms is not None:
+            # What was not measured is no effect.
+            figures = [values.get(number, 0.0) for number in numbers]
+            measured = ", ".join(f"{figure:.0f} ms" for figure in figures) or "nothing measured"
+            held = bool(figures) and min(figures) >= least_ms
+            found.append(_line(name, f"at least {least_ms:g} ms each time ({label})", measured, held))
+    if effect.leads_again:
+        back = [_leads_again(seen.faults[number], seen.leaders) for number in numbers]
+        measured = ", ".join(back) or "nothing measured"
+        found.append(_line("leads_again", f"one of those it hit ({label})", measured, bool(back) and all(back)))
+    return found
+
+
+def _leads_again(fault: FaultSpan, leaders: Sequence[LeaderChange]) -> str:
+    """The first victim that took a partition over after the fault came; empty for none."""
+    return next((one.leader for one in leaders if one.at_s > fault.began_s and one.leader in fault.victims), "")
 
 
 def _gaps(name: str, bounds: Bounds, gaps: Sequence[Gap]) -> list[Expectation]:

@@ -116,6 +116,26 @@ def gaps(
     ]
 
 
+def slowest_writes(
+    operations: Sequence[Operation], faults: Sequence[FaultSpan], led_by_victims: Mapping[int, frozenset[int]]
+) -> dict[int, float]:
+    """By a fault's position the 99th percentile, in ms, of writes during it in the slowest partition its victims led.
+
+    A fault during which no such write succeeded has none.
+    """
+    found = {}
+    for number, fault in enumerate(faults):
+        times: dict[int, list[float]] = defaultdict(list)
+        led = led_by_victims.get(number, frozenset())
+        for one in operations:
+            is_inside = fault.began_s <= one.began_s and one.ended_s <= fault.ended_s
+            if is_inside and one.kind == "write" and one.told is Told.OK and one.partition in led:
+                times[one.partition].append((one.ended_s - one.began_s) * 1000)
+        if times:
+            found[number] = max(percentile(sorted(own), 0.99) for own in times.values())
+    return found
+
+
 def longest_s(moments: Sequence[float], from_s: float, to_s: float) -> float:
     """The longest time between successive ascending `moments` that overlaps the time from `from_s` to `to_s`.
 

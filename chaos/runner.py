@@ -249,10 +249,14 @@ class Run:
     def _result(self, began_at: str) -> RunResult:
         operations = self._log.operations
         spans = self._executor.spans()
-        gaps = measures.gaps(operations, spans, self._led_by_victims(spans))
+        led = self._led_by_victims(spans)
+        gaps = measures.gaps(operations, spans, led)
         totals = measures.totals(operations)
         seen = expect.Measured(
+            faults=spans,
             gaps=gaps,
+            slowest_writes_ms=measures.slowest_writes(operations, spans, led),
+            leaders=self._monitor.changes if self._monitor is not None else (),
             totals=totals,
             elections=self._monitor.elections if self._monitor is not None else None,
             converged_s=self._converged_s,

@@ -99,6 +99,20 @@ class Bounds(_Section):
     max: float | None = Field(default=None, ge=0)
 
 
+class Effect(_Section):
+    """What each injection of a fault does to clients at least: a run in which the fault did nothing proves nothing.
+
+    Only what the fault itself guarantees belongs here, and never what a slow machine adds.
+    """
+
+    # The longest time without a write in the worst partition.
+    write_gap_ms: float | None = Field(default=None, gt=0)
+    # Of writes while it lasts, in the slowest of the partitions that its victims led.
+    write_p99_ms: float | None = Field(default=None, gt=0)
+    # A victim leads a partition again before the load ends.
+    leads_again: bool = False
+
+
 class Expectations(_Section):
     """What must be so at the end. The checkers' verdicts are always expected."""
 
@@ -114,6 +128,8 @@ class Expectations(_Section):
     node_exits: dict[str, int] = Field(default_factory=dict)
     # Names of faults whose victims must have rebuilt a replica from its peers.
     rebuilt: tuple[str, ...] = ()
+    # Name of a fault -> what it must have done.
+    effects: dict[str, Effect] = Field(default_factory=dict)
     # From the end of the faults until every replica has caught up.
     converged_s: float = Field(default=60, gt=0, le=600)
 
@@ -236,10 +252,12 @@ def _relations(document: Document, scenario: Scenario) -> list[Problem]:
         if last_s > scenario.seconds:
             reason = f"it may begin after {last_s:g} s, when the scenario is over ({scenario.seconds:g} s)"
             problems.append(Problem(document.line_of(path), path, reason))
-    for key in [*scenario.expect.node_exits, *scenario.expect.rebuilt]:
-        if key not in labels:
-            where = ("expect", "node_exits" if key in scenario.expect.node_exits else "rebuilt")
-            problems.append(Problem(document.line_of(where), where, f"no fault is called {key!r}"))
+    expect = scenario.expect
+    for section, keys in (("node_exits", expect.node_exits), ("rebuilt", expect.rebuilt), ("effects", expect.effects)):
+        for key in keys:
+            if key not in labels:
+                where = ("expect", section)
+                problems.append(Problem(document.line_of(where), where, f"no fault is called {key!r}"))
     problems += _settings(document, scenario.settings)
     if scenario.needs_containers and scenario.needs_local:
         reason = "one of these needs containers and another one processes of this machine: nothing has both"

@@ -62,6 +62,11 @@ def test_a_good_file_loads_with_defaults() -> None:
         ("eventual: {each: 1}", "eventual: {each: 0}", "mine.yaml:6: workload.eventual.each: Input should be"),
         ("eventual: {each: 1}", "evntual: {each: 1}", "mine.yaml:6: workload.evntual: unknown key"),
         ("  write_gap_ms: {max: 3000}", "  node_exits: {second: 1}", "mine.yaml:20: expect.node_exits: no fault is"),
+        (
+            "  write_gap_ms: {max: 3000}",
+            "  effects: {nobody: {write_gap_ms: 9}}",
+            "mine.yaml:20: expect.effects: no fault is",
+        ),
         ("seconds: 20\n", "", "mine.yaml:1: seconds: required, but not given"),
         ("seconds: 20\n", "seconds: 20\nsettings: {nodes: []}\n", "mine.yaml:4: settings.nodes: known here: "),
     ],
