@@ -6,6 +6,7 @@ node that is started again stays cut off; what could not be done on one node is 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -88,7 +89,7 @@ class _Cluster:
             new = {rule.id for rule in rules[name]}
             for active in client.set(rules[name], keep=True).faults:
                 if active.rule.id in new:
-                    say(f"{name}: {active.text} (heals by itself in {active.ms_left / 1000:g} s)")
+                    say(f"{name}: {active.text} (heals by itself in {math.ceil(active.ms_left / 1000)} s)")
 
         self.each(rules, add)
         say(f"heal it with: {TRIZONE} fault clear{self._option}")
