@@ -23,6 +23,7 @@ from node.metrics import NodeMetrics
 from node.partition import Partition
 from node.range_turns import RangeTurns
 from node.sessions import RouterSession
+from node.sync_watch import SyncWatch
 from replication.group import ReplicationSettings
 from replication.journal import GroupJournal
 from replication.messages import Kind, Message
@@ -137,8 +138,7 @@ class NodeHost:
         self._is_kicked = False
         self._arrivals = 0
         self._arrivals_last_turn = 0
-        self._sync_started_at: float | None = None
-        self._sync_is_overdue = False
+        self._sync_watch = SyncWatch()
         for group_id, replicas in sorted(settings.partitions.items()):
             if settings.node_id in replicas:
                 self._open_group(group_id, replicas, clock, randomness)
@@ -332,15 +332,13 @@ class NodeHost:
 
     def _watch_sync(self, now: float) -> None:
         """A disk that hangs must not keep leaderships: followers answer heartbeats, but nothing can commit here."""
-        if self._sync_started_at is None:
-            return
-        waited_s = now - self._sync_started_at
+        waited_s = self._sync_watch.waited_s(now)
         if waited_s > SYNC_STUCK_S:
             self.stop_process(TimeoutError(f"a sync has not ended for {waited_s:.0f} s"))
         elif waited_s > 2 * self.settings.replication.election_timeout_max_s:
-            if not self._sync_is_overdue:
+            if not self._sync_watch.is_overdue:
                 log.error("sync_overdue", waited_s=round(waited_s, 1), led=self.led_groups())
-            self._sync_is_overdue = True
+            self._sync_watch.is_overdue = True
             for group in self._groups.values():
                 group.resign()
 
@@ -444,7 +442,7 @@ class NodeHost:
         if not self.settings.durable:
             self._sync_ended(covered, None)
             return
-        self._sync_started_at = self._monotonic()
+        self._sync_watch.started(self._monotonic())
         self._loop.sync_in_thread(self._store.sync, lambda error: self._sync_ended(covered, error))
 
     @_stops_process
@@ -453,9 +451,8 @@ class NodeHost:
             # After a failed sync the kernel may have dropped the pages: nothing that follows could be trusted.
             self.stop_process(error)
             return
-        if self._sync_started_at is not None:
-            self.metrics.sync_seconds.observe(self._monotonic() - self._sync_started_at)
-        self._sync_started_at, self._sync_is_overdue = None, False
+        if self._sync_watch.started_at is not None:
+            self.metrics.sync_seconds.observe(self._sync_watch.ended(self._monotonic()))
         for group_id, index in sorted(covered.items()):
             group = self._groups[group_id]
             group.synced(index)
