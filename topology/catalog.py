@@ -7,9 +7,11 @@ changes; table ids are never used twice.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from google.protobuf.message import DecodeError
 
-from topology import table_changes
+from topology import moves, table_changes
 from topology.placement import CATALOG_PARTITION, PlacementNode, place, preferred_leaders
 from topology.ring import HASH_BYTES, PartitionRing, initial_boundaries
 from topology.settings import ClusterSettings
@@ -75,6 +77,12 @@ class CatalogState:
                 return self._forget_index(command.forget_index)
             case "set_index_delay":
                 return self._set_index_delay(command.set_index_delay)
+            case "move_partition":
+                move = command.move_partition
+                return self._place(move.partition, lambda one: moves.with_target(one, move, self._frame.nodes))
+            case "set_replicas":
+                said = command.set_replicas
+                return self._place(said.partition, lambda one: moves.with_replicas(one, said, self._frame.nodes))
         return self._result(pb.CATALOG_OUTCOME_UNSPECIFIED)
 
     def snapshot(self) -> bytes:
@@ -216,6 +224,20 @@ class CatalogState:
             self._frame.index_delay_ms = command.index_delay_ms
             self._changed()
         return self._result(pb.CATALOG_OK)
+
+    def _place(self, partition_id: int, change: Callable[[pb.Partition], moves.Placed]) -> pb.CatalogResult:
+        partition = next((one for one in self._frame.partitions if one.id == partition_id), None)
+        if partition is None:
+            result = self._result(pb.CATALOG_PARTITION_NOT_FOUND)
+            result.reason = f"there is no partition {partition_id}"
+            return result
+        placed = change(partition)
+        if placed.partition is not None:
+            partition.CopyFrom(placed.partition)
+            self._changed()
+        result = self._result(placed.outcome)
+        result.reason = placed.reason
+        return result
 
     def _replace(self, table: pb.Table, changed: pb.Table) -> pb.CatalogResult:
         """Put `changed` in the place of `table`; the same message means that nothing changed."""

@@ -53,6 +53,8 @@ class CatalogOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CATALOG_LIMIT_EXCEEDED: _ClassVar[CatalogOutcome]
     CATALOG_ALREADY_BOOTSTRAPPED: _ClassVar[CatalogOutcome]
     CATALOG_CONFLICT: _ClassVar[CatalogOutcome]
+    CATALOG_PARTITION_NOT_FOUND: _ClassVar[CatalogOutcome]
+    CATALOG_REPLICAS_REFUSED: _ClassVar[CatalogOutcome]
 TABLE_STATE_UNSPECIFIED: TableState
 TABLE_CREATING: TableState
 TABLE_ACTIVE: TableState
@@ -82,6 +84,8 @@ CATALOG_TABLE_NOT_ACTIVE: CatalogOutcome
 CATALOG_LIMIT_EXCEEDED: CatalogOutcome
 CATALOG_ALREADY_BOOTSTRAPPED: CatalogOutcome
 CATALOG_CONFLICT: CatalogOutcome
+CATALOG_PARTITION_NOT_FOUND: CatalogOutcome
+CATALOG_REPLICAS_REFUSED: CatalogOutcome
 
 class KeyAttribute(_message.Message):
     __slots__ = ("name", "type")
@@ -150,18 +154,20 @@ class Node(_message.Message):
     def __init__(self, id: _Optional[str] = ..., az: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
 
 class Partition(_message.Message):
-    __slots__ = ("id", "first_hash", "replicas", "preferred_leader", "generation")
+    __slots__ = ("id", "first_hash", "replicas", "preferred_leader", "generation", "target_replicas")
     ID_FIELD_NUMBER: _ClassVar[int]
     FIRST_HASH_FIELD_NUMBER: _ClassVar[int]
     REPLICAS_FIELD_NUMBER: _ClassVar[int]
     PREFERRED_LEADER_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
+    TARGET_REPLICAS_FIELD_NUMBER: _ClassVar[int]
     id: int
     first_hash: bytes
     replicas: _containers.RepeatedScalarFieldContainer[str]
     preferred_leader: str
     generation: int
-    def __init__(self, id: _Optional[int] = ..., first_hash: _Optional[bytes] = ..., replicas: _Optional[_Iterable[str]] = ..., preferred_leader: _Optional[str] = ..., generation: _Optional[int] = ...) -> None: ...
+    target_replicas: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[int] = ..., first_hash: _Optional[bytes] = ..., replicas: _Optional[_Iterable[str]] = ..., preferred_leader: _Optional[str] = ..., generation: _Optional[int] = ..., target_replicas: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Catalog(_message.Message):
     __slots__ = ("version", "cluster_id", "nodes", "partitions", "tables", "next_table_id", "index_delay_ms")
@@ -281,8 +287,28 @@ class Bootstrap(_message.Message):
     catalog: Catalog
     def __init__(self, catalog: _Optional[_Union[Catalog, _Mapping]] = ...) -> None: ...
 
+class MovePartition(_message.Message):
+    __slots__ = ("partition", "target_replicas", "if_generation")
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    TARGET_REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    IF_GENERATION_FIELD_NUMBER: _ClassVar[int]
+    partition: int
+    target_replicas: _containers.RepeatedScalarFieldContainer[str]
+    if_generation: int
+    def __init__(self, partition: _Optional[int] = ..., target_replicas: _Optional[_Iterable[str]] = ..., if_generation: _Optional[int] = ...) -> None: ...
+
+class SetReplicas(_message.Message):
+    __slots__ = ("partition", "replicas", "generation")
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    partition: int
+    replicas: _containers.RepeatedScalarFieldContainer[str]
+    generation: int
+    def __init__(self, partition: _Optional[int] = ..., replicas: _Optional[_Iterable[str]] = ..., generation: _Optional[int] = ...) -> None: ...
+
 class CatalogCommand(_message.Message):
-    __slots__ = ("bootstrap", "create_table", "delete_table", "activate_table", "forget_table", "change_table", "set_index_state", "forget_index", "set_index_delay")
+    __slots__ = ("bootstrap", "create_table", "delete_table", "activate_table", "forget_table", "change_table", "set_index_state", "forget_index", "set_index_delay", "move_partition", "set_replicas")
     BOOTSTRAP_FIELD_NUMBER: _ClassVar[int]
     CREATE_TABLE_FIELD_NUMBER: _ClassVar[int]
     DELETE_TABLE_FIELD_NUMBER: _ClassVar[int]
@@ -292,6 +318,8 @@ class CatalogCommand(_message.Message):
     SET_INDEX_STATE_FIELD_NUMBER: _ClassVar[int]
     FORGET_INDEX_FIELD_NUMBER: _ClassVar[int]
     SET_INDEX_DELAY_FIELD_NUMBER: _ClassVar[int]
+    MOVE_PARTITION_FIELD_NUMBER: _ClassVar[int]
+    SET_REPLICAS_FIELD_NUMBER: _ClassVar[int]
     bootstrap: Bootstrap
     create_table: CreateTable
     delete_table: DeleteTable
@@ -301,14 +329,18 @@ class CatalogCommand(_message.Message):
     set_index_state: SetIndexState
     forget_index: ForgetIndex
     set_index_delay: SetIndexDelay
-    def __init__(self, bootstrap: _Optional[_Union[Bootstrap, _Mapping]] = ..., create_table: _Optional[_Union[CreateTable, _Mapping]] = ..., delete_table: _Optional[_Union[DeleteTable, _Mapping]] = ..., activate_table: _Optional[_Union[ActivateTable, _Mapping]] = ..., forget_table: _Optional[_Union[ForgetTable, _Mapping]] = ..., change_table: _Optional[_Union[ChangeTable, _Mapping]] = ..., set_index_state: _Optional[_Union[SetIndexState, _Mapping]] = ..., forget_index: _Optional[_Union[ForgetIndex, _Mapping]] = ..., set_index_delay: _Optional[_Union[SetIndexDelay, _Mapping]] = ...) -> None: ...
+    move_partition: MovePartition
+    set_replicas: SetReplicas
+    def __init__(self, bootstrap: _Optional[_Union[Bootstrap, _Mapping]] = ..., create_table: _Optional[_Union[CreateTable, _Mapping]] = ..., delete_table: _Optional[_Union[DeleteTable, _Mapping]] = ..., activate_table: _Optional[_Union[ActivateTable, _Mapping]] = ..., forget_table: _Optional[_Union[ForgetTable, _Mapping]] = ..., change_table: _Optional[_Union[ChangeTable, _Mapping]] = ..., set_index_state: _Optional[_Union[SetIndexState, _Mapping]] = ..., forget_index: _Optional[_Union[ForgetIndex, _Mapping]] = ..., set_index_delay: _Optional[_Union[SetIndexDelay, _Mapping]] = ..., move_partition: _Optional[_Union[MovePartition, _Mapping]] = ..., set_replicas: _Optional[_Union[SetReplicas, _Mapping]] = ...) -> None: ...
 
 class CatalogResult(_message.Message):
-    __slots__ = ("outcome", "table", "version")
+    __slots__ = ("outcome", "table", "version", "reason")
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     TABLE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     outcome: CatalogOutcome
     table: Table
     version: int
-    def __init__(self, outcome: _Optional[_Union[CatalogOutcome, str]] = ..., table: _Optional[_Union[Table, _Mapping]] = ..., version: _Optional[int] = ...) -> None: ...
+    reason: str
+    def __init__(self, outcome: _Optional[_Union[CatalogOutcome, str]] = ..., table: _Optional[_Union[Table, _Mapping]] = ..., version: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...

@@ -244,7 +244,7 @@ class StatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class ReplicaStatus(_message.Message):
-    __slots__ = ("partition", "role", "leader", "term", "commit_index", "applied_index", "last_index", "first_index", "match_index", "index_backlog_records", "index_lag_ms")
+    __slots__ = ("partition", "role", "leader", "term", "commit_index", "applied_index", "last_index", "first_index", "match_index", "index_backlog_records", "index_lag_ms", "voters", "learners", "target_replicas")
     class MatchIndexEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -263,6 +263,9 @@ class ReplicaStatus(_message.Message):
     MATCH_INDEX_FIELD_NUMBER: _ClassVar[int]
     INDEX_BACKLOG_RECORDS_FIELD_NUMBER: _ClassVar[int]
     INDEX_LAG_MS_FIELD_NUMBER: _ClassVar[int]
+    VOTERS_FIELD_NUMBER: _ClassVar[int]
+    LEARNERS_FIELD_NUMBER: _ClassVar[int]
+    TARGET_REPLICAS_FIELD_NUMBER: _ClassVar[int]
     partition: int
     role: str
     leader: str
@@ -274,7 +277,10 @@ class ReplicaStatus(_message.Message):
     match_index: _containers.ScalarMap[str, int]
     index_backlog_records: int
     index_lag_ms: int
-    def __init__(self, partition: _Optional[int] = ..., role: _Optional[str] = ..., leader: _Optional[str] = ..., term: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., last_index: _Optional[int] = ..., first_index: _Optional[int] = ..., match_index: _Optional[_Mapping[str, int]] = ..., index_backlog_records: _Optional[int] = ..., index_lag_ms: _Optional[int] = ...) -> None: ...
+    voters: _containers.RepeatedScalarFieldContainer[str]
+    learners: _containers.RepeatedScalarFieldContainer[str]
+    target_replicas: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, partition: _Optional[int] = ..., role: _Optional[str] = ..., leader: _Optional[str] = ..., term: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., last_index: _Optional[int] = ..., first_index: _Optional[int] = ..., match_index: _Optional[_Mapping[str, int]] = ..., index_backlog_records: _Optional[int] = ..., index_lag_ms: _Optional[int] = ..., voters: _Optional[_Iterable[str]] = ..., learners: _Optional[_Iterable[str]] = ..., target_replicas: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class NodeStatus(_message.Message):
     __slots__ = ("node_id", "az", "cluster_id", "catalog_version", "replicas", "connected_peers", "uptime_s", "pid", "connected_routers", "fault_injection", "faults", "damage")
@@ -348,19 +354,31 @@ class IndexProgress(_message.Message):
     backfilled: bool
     def __init__(self, index_id: _Optional[int] = ..., partition: _Optional[int] = ..., backfilled: bool = ...) -> None: ...
 
+class SettledReplicas(_message.Message):
+    __slots__ = ("partition", "replicas", "generation")
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    partition: int
+    replicas: _containers.RepeatedScalarFieldContainer[str]
+    generation: int
+    def __init__(self, partition: _Optional[int] = ..., replicas: _Optional[_Iterable[str]] = ..., generation: _Optional[int] = ...) -> None: ...
+
 class NodeReport(_message.Message):
-    __slots__ = ("node_id", "catalog_version", "routers", "dropped", "indexes")
+    __slots__ = ("node_id", "catalog_version", "routers", "dropped", "indexes", "settled")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     CATALOG_VERSION_FIELD_NUMBER: _ClassVar[int]
     ROUTERS_FIELD_NUMBER: _ClassVar[int]
     DROPPED_FIELD_NUMBER: _ClassVar[int]
     INDEXES_FIELD_NUMBER: _ClassVar[int]
+    SETTLED_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     catalog_version: int
     routers: _containers.RepeatedCompositeFieldContainer[RouterVersion]
     dropped: _containers.RepeatedCompositeFieldContainer[DroppedTable]
     indexes: _containers.RepeatedCompositeFieldContainer[IndexProgress]
-    def __init__(self, node_id: _Optional[str] = ..., catalog_version: _Optional[int] = ..., routers: _Optional[_Iterable[_Union[RouterVersion, _Mapping]]] = ..., dropped: _Optional[_Iterable[_Union[DroppedTable, _Mapping]]] = ..., indexes: _Optional[_Iterable[_Union[IndexProgress, _Mapping]]] = ...) -> None: ...
+    settled: _containers.RepeatedCompositeFieldContainer[SettledReplicas]
+    def __init__(self, node_id: _Optional[str] = ..., catalog_version: _Optional[int] = ..., routers: _Optional[_Iterable[_Union[RouterVersion, _Mapping]]] = ..., dropped: _Optional[_Iterable[_Union[DroppedTable, _Mapping]]] = ..., indexes: _Optional[_Iterable[_Union[IndexProgress, _Mapping]]] = ..., settled: _Optional[_Iterable[_Union[SettledReplicas, _Mapping]]] = ...) -> None: ...
 
 class NodeReportReply(_message.Message):
     __slots__ = ("accepted", "catalog")
@@ -393,3 +411,21 @@ class IndexDelayReply(_message.Message):
     accepted: bool
     leader: str
     def __init__(self, accepted: bool = ..., leader: _Optional[str] = ...) -> None: ...
+
+class MoveRequest(_message.Message):
+    __slots__ = ("partition", "target_replicas")
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    TARGET_REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    partition: int
+    target_replicas: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, partition: _Optional[int] = ..., target_replicas: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class MoveReply(_message.Message):
+    __slots__ = ("accepted", "leader", "reason")
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    LEADER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    accepted: bool
+    leader: str
+    reason: str
+    def __init__(self, accepted: bool = ..., leader: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
