@@ -28,6 +28,12 @@ def wanted_replicas(partition: pb.Partition) -> tuple[str, ...]:
     return tuple(partition.target_replicas or partition.replicas)
 
 
+def holders(partition: pb.Partition) -> tuple[str, ...]:
+    """Who holds a replica, and behind them who is to hold one."""
+    coming = [node_id for node_id in partition.target_replicas if node_id not in partition.replicas]
+    return (*partition.replicas, *coming)
+
+
 def names(partition: pb.Partition, node_id: str) -> bool:
     """Whether a node holds a replica or is to hold one."""
     return node_id in partition.replicas or node_id in partition.target_replicas

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from replication.messages import Message
 from topology.catalog import ring_of
+from topology.moves import holders
 from topology.ring import PartitionRing
 from wire import catalog_pb2
 
@@ -63,24 +64,24 @@ class ClusterView(Protocol):
 
 
 class CatalogCluster:
-    """The cluster by a node's catalog, its settings and what its own replicas see; implements ClusterView."""
+    """The cluster by a node's catalog and what its own replicas see; implements ClusterView."""
 
     def __init__(
         self,
         catalog: Callable[[], catalog_pb2.Catalog | None],
-        replicas: Mapping[int, tuple[str, ...]],
+        first_replicas: Mapping[int, tuple[str, ...]],
         *,
         leader_of: Callable[[int], str | None],
         send: Callable[[str, int, Message], None],
     ) -> None:
-        """`replicas`: the settings', which say the same as the stored catalog or the node does not start."""
+        """`first_replicas`: where the settings placed them, until a catalog is known."""
         self.leader_of = leader_of
         self.send = send
-        pairs = max(1, len(replicas) ** 2 // 2)
+        pairs = max(1, len(first_replicas) ** 2 // 2)
         self.feed_bytes_max = max(BATCH_BYTES_MIN, min(BATCH_BYTES_MAX, LINK_FEED_BYTES_MAX // pairs))
         self._catalog = catalog
-        self._replicas = replicas
-        # The ring and the delay are computed once for each catalog version.
+        self._first_replicas = self._replicas = first_replicas
+        # The ring, the replicas and the delay are computed once for each catalog version.
         self._version = 0
         self._ring: PartitionRing | None = None
         self._index_delay_ms = 0
@@ -92,6 +93,8 @@ class CatalogCluster:
         self._version = catalog.version
         self._index_delay_ms = catalog.index_delay_ms
         self._ring = ring_of(catalog)
+        replicas = {one.id: holders(one) for one in catalog.partitions if one.replicas}
+        self._replicas = {**self._first_replicas, **replicas}
 
     def locate(self, hash16: bytes) -> int:
         """The partition that owns a 16-byte hash. Raises CatalogUnknown."""
@@ -101,7 +104,8 @@ class CatalogCluster:
         return self._ring.locate(hash16)
 
     def replicas_of(self, partition: int) -> tuple[str, ...]:
-        """Ids of the nodes that hold a partition."""
+        """Ids of the nodes that hold a partition, and last those that come to hold it: they may lead it already."""
+        self._refresh()
         return self._replicas[partition]
 
     @property

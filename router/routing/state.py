@@ -94,7 +94,7 @@ class RoutingState:
         self._outstanding.setdefault(node_id, {})
         self.node_heard(node_id, now_s, hybrid_time)
         for route in list(self._routes.values()):
-            if route.parked and node_id in route.replicas:
+            if route.parked and (node_id == route.leader or node_id in route.replicas):
                 self._wake(route, now_s)
 
     def node_down(self, node_id: str, now_s: float) -> None:
@@ -158,10 +158,10 @@ class RoutingState:
         # Everything below was never proposed, or is a read: it may be tried again.
         pending.sent = False
         pending.overloaded = status == pb.OVERLOADED
-        if status in (pb.NOT_LEADER, pb.WRONG_PARTITION):
-            self._not_leader(node_id, pending, result.leader, now_s)
-        elif pending.is_eventual:
+        if pending.is_eventual:
             self._next_replica(node_id, pending, now_s)
+        elif status in (pb.NOT_LEADER, pb.WRONG_PARTITION):
+            self._not_leader(node_id, pending, result.leader, now_s)
         else:
             self._delay(pending, now_s)
 

@@ -57,3 +57,17 @@ def test_hashes_are_located_by_the_newest_catalog_and_never_in_the_catalog_parti
 )
 def test_many_partitions_share_a_link(partitions: int, batch_bytes: int) -> None:
     assert view(Told(None), partitions).feed_bytes_max == batch_bytes
+
+
+def test_replicas_are_where_the_newest_catalog_says_and_whoever_is_to_hold_one_comes_last() -> None:
+    told = Told(None)
+    cluster = view(told)
+    assert cluster.replicas_of(1) == ("n1", "n2", "n3")
+    told.newest = catalog(1, 1)
+    told.newest.partitions[1].replicas.extend(("n1", "n2", "n3"))
+    told.newest.partitions[1].target_replicas.extend(("n1", "n2", "n4"))
+    assert cluster.replicas_of(1) == ("n1", "n2", "n3", "n4")
+    told.newest = catalog(2, 1)
+    told.newest.partitions[1].replicas.extend(("n1", "n2", "n4"))
+    assert cluster.replicas_of(1) == ("n1", "n2", "n4")
+    assert cluster.replicas_of(0) == ("n1", "n2", "n3"), "of whom a catalog says nothing"

@@ -511,13 +511,13 @@ def test_an_eventual_read_goes_to_the_nearest_live_replica(up: tuple[str, ...], 
     assert harness.nodes_of(harness.submit(pb.RANGE_EVENTUAL)) == [expected]
 
 
-@pytest.mark.parametrize("how", ["unavailable", "stream lost"])
-def test_an_eventual_read_fails_over_at_once(how: str) -> None:
+@pytest.mark.parametrize("status", [pb.UNAVAILABLE, pb.WRONG_PARTITION, None], ids=["unavailable", "moved", "lost"])
+def test_an_eventual_read_fails_over_at_once(status: pb.ResultStatus | None) -> None:
     harness = Harness()
     pending = harness.submit(pb.GET_EVENTUAL)
     harness.write_frames()
-    if how == "unavailable":
-        harness.answer("n2", pending, pb.UNAVAILABLE)
+    if status is not None:
+        harness.answer("n2", pending, status)
     else:
         harness.state.node_down("n2", harness.now_s)
     assert harness.nodes_of(pending)[0] == "n2"
@@ -533,6 +533,17 @@ def test_an_eventual_read_that_every_replica_refuses_is_tried_again_later() -> N
     assert harness.state.waiting == 1
     harness.advance(limits.RETRY_MS_MAX / 1000)
     assert pending.node == "n2"
+
+
+@LEADER_KINDS
+def test_what_waits_for_a_leader_that_is_no_replica_yet_leaves_when_its_stream_opens(kind: int) -> None:
+    """During a move the new node may lead before the catalog names it."""
+    harness = Harness()
+    harness.hint("n2", "n9", 3)
+    pending = harness.submit(kind)
+    assert harness.nodes_of(pending) == []
+    harness.state.node_up("n9", harness.now_s, 1)
+    assert harness.nodes_of(pending) == ["n9"]
 
 
 LATE_S = (limits.EVENTUAL_READ_MS_MAX + limits.DEADLINE_SCAN_MS + limits.TICK_MS) / 1000
