@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from replication.messages import LogEntry, Message
 from replication.raft import RaftReplica
 from replication.rebuild import RebuildRequests
 from simulation.knobs import Fault, IndexLimits, Load
+from simulation.workloads.registers import KEYS, Registers
 from wire import log_pb2
 
 pytestmark = pytest.mark.simulation
@@ -200,6 +202,19 @@ def backfill_without_the_overlay(patch: Patch) -> None:
     )
 
 
+def delete_often(patch: Patch) -> None:
+    """No defect: four of ten requests are deletes, so that many a write makes an item that the store does not hold."""
+    original = Registers._request
+
+    async def request(self: Registers, worker: int, draw: random.Random) -> None:
+        if draw.random() < 0.4:
+            await self._delete(worker, draw.choice(KEYS), sees_old=False)
+        else:
+            await original(self, worker, draw)
+
+    patch.setattr(Registers, "_request", request)
+
+
 def backfill_at_once(patch: Patch) -> None:
     """A backfill does not wait for writes that were judged before the leader knew the index."""
     original = IndexLeader._next_to_fill
@@ -252,6 +267,11 @@ _LOSSES = (Fault.BLACKOUT, Fault.POWER_LOSS)
 _LEADERS = (Fault.ISOLATE, Fault.CUT, Fault.TRANSFER)
 _AWAY = (Fault.KILL, Fault.PAUSE, Fault.ISOLATE)
 _SLOW_DISK = {"sync_s": 0.02, "slow_sync_probability": 0.2, "fault_interval_s": 0.3}
+# Many writes are under way at any moment.
+_SLOW_WRITES = {"sync_s": 0.02, "slow_sync_probability": 0.2, "request_rate": 160.0}
+# Whoever asks a leader that is cut off soon asks again, instead of waiting for it until the network is whole; and a
+# network is whole again before it breaks once more, so that there is a new leader to be compared with.
+_IMPATIENT = {"client_timeout_s": 0.15, "operation_ms": 150, "fault_interval_s": 1.6, "request_rate": 160.0}
 _INDEXES = (Load.INDEXES,)
 
 DEFECTS = [
@@ -265,13 +285,18 @@ DEFECTS = [
         defect=count_unsynced_leader_copy,
         faults=(*_LOSSES, Fault.SLOW_SYNC, Fault.ISOLATE),
         more=_SLOW_DISK,
-        seeds_max=150,
         found_as="without committed entry|not linearizable|was committed",
     ),
     Defect(
         defect=truncate_matching_entries, faults=_LEADERS, found_as="first .* applied .* commit|without committed entry"
     ),
-    Defect(defect=read_without_barrier, faults=_LEADERS, seeds_max=150, found_as="not linearizable"),
+    Defect(
+        defect=read_without_barrier,
+        faults=(Fault.ISOLATE,),
+        more=_IMPATIENT,
+        replication={"election_timeout_min_s": 0.25, "election_timeout_max_s": 0.5},
+        found_as="not linearizable",
+    ),
     Defect(defect=forget_applied_index, faults=(Fault.KILL,), found_as="another state than elsewhere"),
     Defect(defect=vote_twice, faults=_AWAY, found_as="voted for"),
     Defect(defect=answer_before_commit, faults=_LEADERS, found_as="not linearizable"),
@@ -293,7 +318,13 @@ DEFECTS = [
     Defect(defect=trim_what_is_only_sent, loads=_INDEXES, faults=_AWAY, found_as="differs from the items"),
     Defect(defect=feed_out_of_order, loads=_INDEXES, found_as="differs from the items"),
     Defect(defect=backfill_without_the_overlay, loads=_INDEXES, more=_ONE_STEP, found_as="differs from the items"),
-    Defect(defect=backfill_at_once, loads=_INDEXES, more=_ONE_STEP, seeds_max=150, found_as="differs from the items"),
+    Defect(
+        defect=backfill_at_once,
+        amid=delete_often,
+        loads=_INDEXES,
+        more={**_ONE_STEP, **_SLOW_WRITES},
+        found_as="differs from the items",
+    ),
     Defect(defect=end_backfills_after_the_first_step, loads=_INDEXES, found_as="is filled and differs from the items"),
     Defect(defect=backfilled_while_rows_wait, loads=_INDEXES, found_as="is filled and differs from the items"),
     Defect(
@@ -307,7 +338,6 @@ DEFECTS = [
     Defect(
         defect=grant_without_confirming_all_others,
         faults=(Fault.LOST_DISK, Fault.TRANSFER),
-        seeds_max=150,
         found_as="voted for|without committed entry|was committed|not linearizable|contradicts|would truncate",
     ),
 ]
