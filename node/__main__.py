@@ -50,8 +50,8 @@ from node.storage.errors import StoreDamaged, StoreError
 from node.storage.rocks import RocksStore
 from node.watch import watch_host
 from replication.group import ReplicationSettings
-from replication.journal import JournalCorrupt
 from replication.ports import Store
+from replication.records import JournalCorrupt
 from replication.syncobj import check_engine
 from replication.transport.grpc import QUEUED_BYTES_MAX, PeerLink, PeerLinks, PeerService
 from runtime import logs

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from node.storage.errors import StoreDamaged, StoreError
-from replication.journal import JournalCorrupt
+from replication.records import JournalCorrupt
 
 DAMAGED_FOLDERS_MAX = 3
 REASON_CHARACTERS_MAX = 4000

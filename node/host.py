@@ -24,7 +24,7 @@ from node.partition import Partition
 from node.range_turns import RangeTurns
 from node.sessions import RouterSession
 from node.sync_watch import SyncWatch
-from replication.group import ReplicationSettings
+from replication.group import ReplicaParts, ReplicationSettings
 from replication.journal import GroupJournal
 from replication.messages import Kind, Message
 from replication.ports import Store
@@ -154,15 +154,16 @@ class NodeHost:
         else:
             state = PartitionState(self._store, group_id, self.hybrid_clock)
         group = RaftReplica(
-            group_id=group_id,
-            self_id=self.settings.node_id,
-            peer_ids=[replica for replica in replicas if replica != self.settings.node_id],
-            journal=GroupJournal(self._store, self, group_id),
-            machine=state,
-            host=self,
-            monotonic=clock.monotonic,
-            randomness=randomness,
-            settings=self.settings.replication,
+            ReplicaParts(
+                group_id=group_id,
+                self_id=self.settings.node_id,
+                journal=GroupJournal(self._store, self, group_id, replicas),
+                machine=state,
+                host=self,
+                monotonic=clock.monotonic,
+                randomness=randomness,
+                settings=self.settings.replication,
+            )
         )
         self._states[group_id] = state
         self._groups[group_id] = group
@@ -265,27 +266,24 @@ class NodeHost:
     def peer_connected(self, peer: str) -> None:
         """The stream to `peer` is up."""
         for group_id, group in self._groups.items():
-            if peer in group.peer_ids:
-                group.peer_connected(peer)
-                self._dirty.add(group_id)
+            group.peer_connected(peer)
+            self._dirty.add(group_id)
         self._kick()
 
     @_stops_process
     def peer_disconnected(self, peer: str) -> None:
         """The stream to `peer` is down."""
         for group_id, group in self._groups.items():
-            if peer in group.peer_ids:
-                group.peer_disconnected(peer)
-                self._dirty.add(group_id)
+            group.peer_disconnected(peer)
+            self._dirty.add(group_id)
         self._kick()
 
     @_stops_process
     def peer_lost(self, peer: str) -> None:
         """`peer` closed its stream to this node."""
         for group_id, group in self._groups.items():
-            if peer in group.peer_ids:
-                group.peer_lost(peer)
-                self._dirty.add(group_id)
+            group.peer_lost(peer)
+            self._dirty.add(group_id)
         self._kick()
 
     @_stops_process

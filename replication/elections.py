@@ -1,6 +1,6 @@
 """Elections of one replica: pre-vote, leader stickiness, check-quorum, leadership transfer.
 
-Between the engine (replication.syncobj) and the log guards (replication.raft). The engine decides who wins; this
+Between the members (replication.members) and the log guards (replication.following). The engine decides who wins; this
 decides who may try and who is heard. Source: Raft dissertation (Ongaro 2014) sections 3.10, 4.2.3, 6.2 and 9.6.
 
 Law: a replica that hears a live leader neither votes nor adopts a candidate's term, so one cut link causes no
@@ -10,44 +10,23 @@ election; a vote leaves only after the sync that covers it; a replica that is be
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Callable
 from typing import Any
 
-from replication.group import ReplicationSettings
-from replication.journal import GroupJournal
+from replication.group import ReplicaParts
+from replication.members import MemberReplica
 from replication.messages import Kind, Message
-from replication.ports import Host, StateMachine
 from replication.rebuild import Rebuild
-from replication.syncobj import CANDIDATE, FOLLOWER, EngineReplica, RaftInvariantBroken, ReplicaNode
+from replication.syncobj import CANDIDATE, FOLLOWER, RaftInvariantBroken, ReplicaNode
 
 # After a link to the leader broke, the pre-vote starts within this time instead of a full election time-out.
 _LINK_LOST_DELAY_S = (0.02, 0.15)
 
 
-class ElectingReplica(EngineReplica):
+class ElectingReplica(MemberReplica):
     """Who may lead. The subclass supplies `leadership_lost`."""
 
-    def __init__(
-        self,
-        *,
-        group_id: int,
-        self_id: str,
-        peer_ids: list[str],
-        journal: GroupJournal,
-        machine: StateMachine,
-        host: Host,
-        monotonic: Callable[[], float],
-        randomness: random.Random,
-        settings: ReplicationSettings,
-    ) -> None:
-        self.group_id = group_id
-        self.self_id = self_id
-        self.peer_ids = frozenset(peer_ids)
-        self._host = host
-        self._random = randomness
-        self._settings = settings
-        self._nodes = {peer: ReplicaNode(peer) for peer in sorted(peer_ids)}
+    def __init__(self, parts: ReplicaParts) -> None:
+        journal, monotonic = parts.journal, parts.monotonic
         self._pre_votes: tuple[int, set[str]] | None = None
         self._votes: set[str] = set()
         self._forced_election = False
@@ -63,15 +42,7 @@ class ElectingReplica(EngineReplica):
         # Peers that refused an invitation since they connected.
         self._refused_by: set[str] = set()
         self._last_seen: tuple[str | None, int, int] = (None, 0, FOLLOWER)
-        self._quorum_followers = (len(self._nodes) + 1) // 2
-        super().__init__(
-            self_id=self_id,
-            peers=list(self._nodes.values()),
-            journal=journal,
-            machine=machine,
-            monotonic=monotonic,
-            settings=settings,
-        )
+        super().__init__(parts)
         # A restarted replica may have been part of a lease quorum or of a leader's promise: it grants no vote before
         # one minimum election time-out has passed.
         self._leader_contact = monotonic()
@@ -86,18 +57,18 @@ class ElectingReplica(EngineReplica):
             return False
         last = self.journal.last_index
         candidates = [
-            peer
-            for peer, node in self._nodes.items()
+            node
+            for node in self._voters
             if node in self.connected_nodes
-            and peer not in self._refused_by
+            and node.id not in self._refused_by
             and self.match_index.get(node, 0) == last
-            and (target is None or peer == target)
+            and (target is None or node.id == target)
         ]
         if not candidates:
             return False
         # A lease must not outlive the invitation to elect somebody else.
         self._lease_void = True
-        self._send(self._nodes[candidates[0]], Message(Kind.TIMEOUT_NOW, self.term), durable=False)
+        self.send(candidates[0], Message(Kind.TIMEOUT_NOW, self.term), durable=False)
         return True
 
     def peer_lost(self, peer: str) -> None:
@@ -107,7 +78,7 @@ class ElectingReplica(EngineReplica):
         """
         self.enter()
         leader = self.leader_node
-        if leader is None or leader.id != peer or self._settings.read_lease:
+        if leader is None or leader.id != peer or self._settings.read_lease or not self.is_voter:
             return
         self._leader_contact = -math.inf
         self.election_deadline = self._monotonic() + self.delay_after_loss(peer)
@@ -117,7 +88,7 @@ class ElectingReplica(EngineReplica):
 
         All lose the link at the same moment; two that stand at once split the votes and wait a full election time-out.
         """
-        left = sorted((self.peer_ids | {self.self_id}) - {leader})
+        left = [voter for voter in self.membership.voters if voter != leader]
         low, high = _LINK_LOST_DELAY_S
         part = (high - low) / len(left)
         # Another one begins in each group, so that one node does not come to lead all.
@@ -133,7 +104,7 @@ class ElectingReplica(EngineReplica):
     def _heard_from_quorum(self, within_s: float) -> bool:
         now = self._monotonic()
         responses = self.last_response
-        heard = sum(1 for node in self._nodes.values() if now - responses.get(node, -math.inf) < within_s)
+        heard = sum(1 for node in self._voters if now - responses.get(node, -math.inf) < within_s)
         return heard >= self._quorum_followers
 
     def _start_pre_vote(self, now: float) -> None:
@@ -143,15 +114,15 @@ class ElectingReplica(EngineReplica):
             return
         # Peers and clients must not be sent to a leader that is not heard any more.
         self.leader_node = None
-        if self.rebuild is not None:
+        if self.rebuild is not None or not self.is_voter:
             return
         term = self.term + 1
         self._pre_votes = (term, set())
-        for node in self._nodes.values():
+        for node in self._voters:
             request = Message(
                 Kind.PRE_VOTE_REQUEST, term, index=self.journal.last_index, log_term=self.journal.last_term
             )
-            self._send(node, request, durable=False)
+            self.send(node, request, durable=False)
 
     def _campaign(self, *, forced: bool) -> None:
         self._pre_votes = None
@@ -204,8 +175,13 @@ class ElectingReplica(EngineReplica):
     def _on_vote_granted(self, node: ReplicaNode, message: Message) -> None:
         if message.sequence != self.candidacy:
             return  # given to an earlier life of this replica, whose log may have been another one
-        # Count by sender: the engine would count a repeated answer twice.
-        if self.role == CANDIDATE and message.term == self.term and node.id not in self._votes:
+        # Count by sender: the engine would count a repeated answer twice, and that of a learner.
+        if (
+            self.role == CANDIDATE
+            and message.term == self.term
+            and node in self.other_voters
+            and node.id not in self._votes
+        ):
             self._votes.add(node.id)
             self.to_engine(node, {"type": "response_vote", "term": message.term})
 
@@ -213,36 +189,37 @@ class ElectingReplica(EngineReplica):
         if self.rebuild is not None:
             return
         if message.term <= self.term:
-            self._send(node, Message(Kind.STALE_TERM, self.term), durable=True)
+            self.send(node, Message(Kind.STALE_TERM, self.term), durable=True)
         elif not self._is_loyal() and (message.log_term, message.index) >= (
             self.journal.last_term,
             self.journal.last_index,
         ):
-            self._send(node, Message(Kind.PRE_VOTE_GRANTED, message.term), durable=False)
+            self.send(node, Message(Kind.PRE_VOTE_GRANTED, message.term), durable=False)
 
     def _on_pre_vote_granted(self, node: ReplicaNode, message: Message) -> None:
         votes = self._pre_votes
         if votes is None or votes[0] != message.term or self.term + 1 != message.term or self.is_leader:
             return
-        votes[1].add(node.id)
+        if node in self.other_voters:
+            votes[1].add(node.id)
         if len(votes[1]) >= self._quorum_followers:
             self._campaign(forced=False)
 
     def _on_timeout_now(self, node: ReplicaNode, message: Message) -> None:
         if message.term != self.term or node != self.leader_node:
             return
-        if self.accepts_leadership and self.rebuild is None:
+        if self.accepts_leadership and self.rebuild is None and self.is_voter:
             self._campaign(forced=True)
         else:
-            self._send(node, Message(Kind.TIMEOUT_NOW_REFUSED, self.term), durable=False)
+            self.send(node, Message(Kind.TIMEOUT_NOW_REFUSED, self.term), durable=False)
 
     def _on_timeout_now_refused(self, node: ReplicaNode, message: Message) -> None:
         if message.term == self.term:
             self._refused_by.add(node.id)
 
     def refused_by_all(self) -> bool:
-        """Whether every follower that is connected refused to lead: a hand-over is pointless."""
-        connected = {node.id for node in self.connected_nodes}
+        """Whether every voter that is connected refused to lead: a hand-over is pointless."""
+        connected = {node.id for node in self._voters if node in self.connected_nodes}
         return connected <= self._refused_by
 
     # ------------------------------------------------------------------ what the engine says
@@ -258,17 +235,14 @@ class ElectingReplica(EngineReplica):
                 sequence=self.candidacy,
                 flag=self._forced_election,
             )
-            self._send(node, request, durable=True)
+            self.send(node, request, durable=True)
         elif kind == "response_vote":
             vote = Message(Kind.VOTE_GRANTED, message["term"], sequence=self._candidacy_voted_for)
-            self._send(node, vote, durable=True)
+            self.send(node, vote, durable=True)
         else:
             raise RaftInvariantBroken(f"group {self.group_id}: unexpected engine message {kind}")
 
     # ------------------------------------------------------------------ helpers
-    def _send(self, node: ReplicaNode, message: Message, *, durable: bool) -> None:
-        self._host.send(self.group_id, node.id, message, durable=durable)
-
     def random_election_timeout(self) -> float:
         """Seconds between the configured bounds."""
         low, high = self._settings.election_timeout_min_s, self._settings.election_timeout_max_s

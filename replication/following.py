@@ -9,16 +9,12 @@ word of it says so (`flag`), it confirms nobody, and it holds a vote for its lea
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
 from typing import Any
 
 from replication.append_guard import Action, judge_append
 from replication.elections import ElectingReplica
-from replication.group import ReplicationSettings
-from replication.journal import GroupJournal
+from replication.group import ReplicaParts
 from replication.messages import Kind, Message
-from replication.ports import Host, StateMachine
 from replication.rebuild import Grant
 from replication.snapshot import SnapshotReceiver
 from replication.syncobj import FOLLOWER, RaftInvariantBroken, ReplicaNode
@@ -30,41 +26,19 @@ log = get_logger()
 class FollowingReplica(ElectingReplica):
     """What a replica does for a leader."""
 
-    def __init__(
-        self,
-        *,
-        group_id: int,
-        self_id: str,
-        peer_ids: list[str],
-        journal: GroupJournal,
-        machine: StateMachine,
-        host: Host,
-        monotonic: Callable[[], float],
-        randomness: random.Random,
-        settings: ReplicationSettings,
-    ) -> None:
+    def __init__(self, parts: ReplicaParts) -> None:
         self._sent_at_echo = 0.0
-        self._receiver = SnapshotReceiver(machine)
-        super().__init__(
-            group_id=group_id,
-            self_id=self_id,
-            peer_ids=peer_ids,
-            journal=journal,
-            machine=machine,
-            host=host,
-            monotonic=monotonic,
-            randomness=randomness,
-            settings=settings,
-        )
-        self._started_at = monotonic()
+        self._receiver = SnapshotReceiver(parts.machine)
+        super().__init__(parts)
+        self._started_at = parts.monotonic()
         if self.rebuild is not None:
-            log.warning("replica_rebuilding", partition=group_id, last_index=journal.last_index)
+            log.warning("replica_rebuilding", partition=self.group_id, last_index=self.journal.last_index)
 
     # ------------------------------------------------------------------ appends
     def _on_append(self, node: ReplicaNode, message: Message) -> None:
         term = message.term
         if term < self.term:
-            self._send(node, Message(Kind.STALE_TERM, self.term, sent_at=message.sent_at), durable=True)
+            self.send(node, Message(Kind.STALE_TERM, self.term, sent_at=message.sent_at), durable=True)
             return
         if self.is_leader and term == self.term:
             raise RaftInvariantBroken(f"group {self.group_id}: {node.id} also leads term {term}")
@@ -104,6 +78,7 @@ class FollowingReplica(ElectingReplica):
                     "prevLogTerm": verdict.log_term,
                 },
             )
+            self.adopt_membership()
         elif verdict.action is Action.MATCHED:
             self._refresh_leader(node, term, min(message.commit_index, verdict.at_index))
             self._acknowledge(node, term, verdict.at_index, message.sent_at)
@@ -128,11 +103,11 @@ class FollowingReplica(ElectingReplica):
         following = self.role == FOLLOWER and self.leader_node == node
         if message.term == self.term and following and self.rebuild is None:
             answer = Message(Kind.READ_BARRIER_OK, message.term, sequence=message.sequence)
-            self._send(node, answer, durable=False)
+            self.send(node, answer, durable=False)
 
     def _on_snapshot_chunk(self, node: ReplicaNode, message: Message) -> None:
         if message.term < self.term:
-            self._send(node, Message(Kind.STALE_TERM, self.term), durable=True)
+            self.send(node, Message(Kind.STALE_TERM, self.term), durable=True)
             return
         was_leader = self.is_leader
         if was_leader and message.term == self.term:
@@ -148,10 +123,11 @@ class FollowingReplica(ElectingReplica):
             self._acknowledge(node, message.term, self.commit_index)
             return
         answer, installer = self._receiver.take(node.id, message)
-        self._send(node, answer, durable=False)
-        if installer is not None:
+        self.send(node, answer, durable=False)
+        if installer is not None and message.membership is not None:
             installer.commit(message.index)
-            self.journal.reset(message.index, message.log_term)
+            self.journal.reset(message.index, message.log_term, message.membership)
+            self.adopt_membership()
             self.commit_index = message.index
             self.applied_index = message.index
             self._acknowledge(node, message.term, message.index)
@@ -163,7 +139,7 @@ class FollowingReplica(ElectingReplica):
         if rebuild is not None:
             rebuild.matched(term, index)
         answer = Message(Kind.APPEND_OK, term, index=index, sent_at=sent_at, flag=rebuild is not None)
-        self._send(node, answer, durable=True)
+        self.send(node, answer, durable=True)
 
     def _reject(self, node: ReplicaNode, message: Message, *, index: int = 0, hint: int = 0, durable: bool) -> None:
         """`index` is refused (0: none was asked for), `hint` is where to go on."""
@@ -175,7 +151,7 @@ class FollowingReplica(ElectingReplica):
             sent_at=message.sent_at,
             flag=self.rebuild is not None,
         )
-        self._send(node, answer, durable=durable)
+        self.send(node, answer, durable=durable)
 
     def engine_says(self, node: ReplicaNode, message: dict[str, Any]) -> None:
         """Stamp and send one message of the engine."""
@@ -194,7 +170,7 @@ class FollowingReplica(ElectingReplica):
             return
         rebuild.received_bytes += len(message.chunk) + sum(len(entry[0]) for entry in message.entries)
         if node == self.leader_node and rebuild.should_ask(self._monotonic(), self.term):
-            self._send(node, Message(Kind.REBUILD_REQUEST, self.term, sequence=rebuild.nonce), durable=False)
+            self.send(node, Message(Kind.REBUILD_REQUEST, self.term, sequence=rebuild.nonce), durable=False)
 
     def _on_rebuild_granted(self, node: ReplicaNode, message: Message) -> None:
         rebuild = self.rebuild
@@ -230,4 +206,4 @@ class FollowingReplica(ElectingReplica):
         following = self.role == FOLLOWER and self.leader_node == node
         if message.term == self.term and following and self.rebuild is None:
             answer = Message(Kind.REBUILD_CHECK_OK, message.term, sequence=message.sequence)
-            self._send(node, answer, durable=False)
+            self.send(node, answer, durable=False)

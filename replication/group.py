@@ -1,4 +1,4 @@
-"""What the node knows of one Raft group: its callbacks, its settings and its status.
+"""What the node knows of one Raft group: what it is made of, its callbacks, its settings and its status.
 
 Implemented by replication.raft. Law: everything is called on the node's event loop and returns at once; outcomes come
 by callback, at most once each.
@@ -6,10 +6,14 @@ by callback, at most once each.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from replication.journal import GroupJournal
+from replication.membership import Membership
 from replication.outcomes import Outcome
+from replication.ports import Host, StateMachine
 
 # (outcome, what StateMachine.apply returned, or None)
 ProposalCallback = Callable[[Outcome, object], None]
@@ -35,6 +39,21 @@ class ReplicationSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaParts:
+    """What one replica is made of and what it is given of the world."""
+
+    group_id: int
+    self_id: str
+    journal: GroupJournal
+    machine: StateMachine
+    host: Host
+    # Seconds that never go back.
+    monotonic: Callable[[], float]
+    randomness: random.Random
+    settings: ReplicationSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GroupStatus:
     """One replica as `trizone status` shows it."""
 
@@ -45,4 +64,5 @@ class GroupStatus:
     applied_index: int
     last_index: int
     first_index: int
+    membership: Membership
     match_index: dict[str, int] = field(default_factory=dict)

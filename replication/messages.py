@@ -10,9 +10,11 @@ import enum
 import zlib
 from collections.abc import Sequence
 
+from replication.membership import Membership, from_wire, to_wire
 from wire import replication_pb2
 
-# One log entry as the engine keeps it: payload, index, term. Payload's first byte is the engine's command type.
+# One log entry as the engine keeps it: payload, index, term. Payload's first byte is the engine's command type, so no
+# payload is empty.
 LogEntry = tuple[bytes, int, int]
 
 
@@ -32,7 +34,8 @@ class Kind(enum.IntEnum):
     TIMEOUT_NOW = 10
     READ_BARRIER = 11  # `sequence`: the round
     READ_BARRIER_OK = 12
-    SNAPSHOT_CHUNK = 13  # of the state at (index, log_term); `sequence` counts chunks, `flag` marks the last
+    # Of the state at (index, log_term); `sequence` counts chunks, `flag` marks the last, with the `membership` there.
+    SNAPSHOT_CHUNK = 13
     TIMEOUT_NOW_REFUSED = 15  # the invited replica is about to stop
     SNAPSHOT_ACK = 14  # `sequence`: chunks received in order; `flag` false: start again
     # Between leaders of two groups, beside Raft: addressed to the group that takes or sent it (node.indexing).
@@ -48,7 +51,19 @@ class Kind(enum.IntEnum):
 class Message:
     """One Raft message of one group. Unused fields are zero; see Kind for which are used."""
 
-    __slots__ = ("chunk", "commit_index", "entries", "flag", "index", "kind", "log_term", "sent_at", "sequence", "term")
+    __slots__ = (
+        "chunk",
+        "commit_index",
+        "entries",
+        "flag",
+        "index",
+        "kind",
+        "log_term",
+        "membership",
+        "sent_at",
+        "sequence",
+        "term",
+    )
 
     def __init__(
         self,
@@ -63,6 +78,7 @@ class Message:
         sent_at: float = 0.0,
         entries: Sequence[LogEntry] = (),
         chunk: bytes = b"",
+        membership: Membership | None = None,
     ) -> None:
         self.kind = kind
         self.term = term
@@ -74,6 +90,7 @@ class Message:
         self.sent_at = sent_at
         self.entries = entries
         self.chunk = chunk
+        self.membership = membership
 
     def __repr__(self) -> str:
         return (
@@ -104,10 +121,12 @@ def encode_into(frame: replication_pb2.PeerFrame, group: int, message: Message) 
     if message.chunk:
         target.chunk = message.chunk
         target.checksum = zlib.crc32(message.chunk)
+    if message.membership is not None:
+        target.membership.CopyFrom(to_wire(message.membership))
 
 
 class CorruptMessage(Exception):
-    """A chunk whose checksum does not fit; the stream it came on is to be closed."""
+    """A message that contradicts itself; the stream it came on is to be closed."""
 
 
 _WITH_CHUNK = frozenset((Kind.SNAPSHOT_CHUNK, Kind.FEED, Kind.FEED_DONE))
@@ -117,7 +136,7 @@ _KINDS = {int(kind): kind for kind in Kind}
 def decode(source: replication_pb2.RaftMessage) -> Message:
     """Read one message of a received frame.
 
-    Raises CorruptMessage when a chunk's checksum or an entry list is inconsistent.
+    Raises CorruptMessage when a chunk's checksum, an entry list or the end of a snapshot is inconsistent.
     """
     term = source.term
     kind = _KINDS.get(source.kind)
@@ -147,4 +166,8 @@ def decode(source: replication_pb2.RaftMessage) -> Message:
         message.chunk = source.chunk
         if message.chunk and zlib.crc32(message.chunk) != source.checksum:
             raise CorruptMessage(f"the chunk of a {kind.name} fails its checksum")
+    if kind is Kind.SNAPSHOT_CHUNK and message.flag:
+        if not source.HasField("membership"):
+            raise CorruptMessage("a snapshot without the members of its group")
+        message.membership = from_wire(source.membership)
     return message

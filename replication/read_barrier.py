@@ -70,6 +70,15 @@ class ReadBarriers:
             confirmed.append((commit_index, callback))
         return confirmed
 
+    @property
+    def voices(self) -> set[str]:
+        """Who has confirmed something in this leadership."""
+        return set(self._acknowledged)
+
+    def forget(self, follower: str) -> None:
+        """The follower votes no more: what it confirmed must not count in another majority."""
+        self._acknowledged.pop(follower, None)
+
     def fail_all(self) -> list[ReadCallback]:
         """Give up: leadership is lost. Rounds of this leadership are never reused."""
         callbacks = [callback for _, _, callback in self._waiting]

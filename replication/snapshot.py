@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterator
 
 from replication.group import ReplicationSettings
+from replication.membership import Membership
 from replication.messages import Kind, Message
 from replication.ports import StateInstaller, StateMachine
 
@@ -48,13 +49,21 @@ class SnapshotSender:
     """One snapshot on its way to one follower."""
 
     def __init__(
-        self, machine: StateMachine, *, index: int, log_term: int, chunk_bytes: int, window_chunks: int, now: float
+        self,
+        machine: StateMachine,
+        settings: ReplicationSettings,
+        *,
+        index: int,
+        log_term: int,
+        membership: Membership,
+        now: float,
     ) -> None:
         self.index = index
         self.progress_at = now
         self._log_term = log_term
-        self._window_chunks = window_chunks
-        self._chunks = encode_pairs(machine.snapshot(), chunk_bytes)
+        self._membership = membership
+        self._window_chunks = settings.snapshot_window_chunks
+        self._chunks = encode_pairs(machine.snapshot(), settings.snapshot_chunk_bytes)
         self._ahead: bytes | None = next(self._chunks)
         self._sent = 0
         self._acknowledged = 0
@@ -73,6 +82,7 @@ class SnapshotSender:
                     sequence=self._sent,
                     flag=self._ahead is None,
                     chunk=chunk,
+                    membership=self._membership if self._ahead is None else None,
                 )
             )
             self._sent += 1
@@ -103,18 +113,13 @@ class SnapshotSenders:
         self.wanted.add(peer)
         return True
 
-    def start_wanted(self, index: int, log_term: int, now: float) -> list[str]:
+    def start_wanted(self, index: int, log_term: int, membership: Membership, now: float) -> list[str]:
         """Start what is wanted from the state at `index`, which must be what the store shows."""
         peers = sorted(self.wanted)
         self.wanted.clear()
         for peer in peers:
             self._senders[peer] = SnapshotSender(
-                self._machine,
-                index=index,
-                log_term=log_term,
-                chunk_bytes=self._settings.snapshot_chunk_bytes,
-                window_chunks=self._settings.snapshot_window_chunks,
-                now=now,
+                self._machine, self._settings, index=index, log_term=log_term, membership=membership, now=now
             )
         return peers
 
@@ -143,6 +148,11 @@ class SnapshotSenders:
     def drop(self, peer: str) -> None:
         """The follower has caught up or its link broke."""
         self._senders.pop(peer, None)
+
+    def forget(self, peer: str) -> None:
+        """The follower is no member any more."""
+        self.drop(peer)
+        self.wanted.discard(peer)
 
     def drop_all(self) -> None:
         """Leadership is lost."""

@@ -1,7 +1,7 @@
 """The engine: pysyncobj 0.3.17 behind readable names. The only place that knows its private ones.
 
-Subclassed by replication.raft, which adds the guards. pysyncobj keeps terms, votes, the append rule and the commit
-rule.
+Subclassed by replication.members and what builds on it, which add the guards. pysyncobj keeps terms, votes, the
+append rule and the commit rule.
 Law: the engine sees only messages that passed a guard, and says only what a guard stamped. The adapter depends on
 private names of the engine, so it refuses to run with any other source (docs/decisions/0003).
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pysyncobj.syncobj as engine
@@ -20,9 +20,9 @@ from pysyncobj.node import Node
 from pysyncobj.transport import Transport
 from pysyncobj.version import VERSION
 
-from replication.group import ReplicationSettings
-from replication.journal import GroupJournal
-from replication.ports import StateMachine
+from replication.group import ReplicaParts, ReplicationSettings
+from replication.journal import MEMBERSHIP_TYPE, GroupJournal
+from replication.membership import Membership, to_entry
 
 ENGINE_VERSION = "0.3.17"
 ENGINE_SHA256 = "e8bdf06797085d734df86e24ab4802fe87893dff77268565ec036f7ad4a1cfe4"
@@ -121,27 +121,19 @@ class EngineReplica(engine.SyncObj):
     The subclass supplies `engine_says`, `send_heartbeats`, `random_election_timeout` and `truncate_log`.
     """
 
-    def __init__(
-        self,
-        *,
-        self_id: str,
-        peers: list[ReplicaNode],
-        journal: GroupJournal,
-        machine: StateMachine,
-        monotonic: Callable[[], float],
-        settings: ReplicationSettings,
-    ) -> None:
-        self.journal = journal
-        self.machine = machine
-        self._monotonic = monotonic
-        _Time.now = monotonic()
+    def __init__(self, parts: ReplicaParts) -> None:
+        self.journal = parts.journal
+        self.machine = parts.machine
+        self._monotonic = parts.monotonic
+        journal, machine = self.journal, self.machine
+        _Time.now = parts.monotonic()
         # The engine's constructor reads every property of the object before it has set this one: properties here and in
         # the subclasses may use only what exists by then.
         self._SyncObj__newAppendEntriesTime = 0.0
         super().__init__(
-            ReplicaNode(self_id),
-            peers,
-            _configuration(journal, settings),
+            ReplicaNode(parts.self_id),
+            [],
+            _configuration(journal, parts.settings),
             nodeClass=ReplicaNode,
             transportClass=_EngineTransport,
         )
@@ -154,7 +146,10 @@ class EngineReplica(engine.SyncObj):
             )
         # A commit index stored apart from the log can outlive it; what is applied was committed.
         self.applied_index = self.commit_index = applied
-        # These the engine changes in place and never replaces.
+        # These the engine changes in place and never replaces. It counts the other voters only; learners it knows as
+        # nodes that only read.
+        self.other_voters: set[ReplicaNode] = self._SyncObj__otherNodes
+        self._learners: set[ReplicaNode] = self._SyncObj__readonlyNodes
         self.next_index: dict[ReplicaNode, int] = self._SyncObj__raftNextIndex
         self.match_index: dict[ReplicaNode, int] = self._SyncObj__raftMatchIndex
         self.last_response: dict[ReplicaNode, float] = self._SyncObj__lastResponseTime
@@ -284,11 +279,33 @@ class EngineReplica(engine.SyncObj):
         Straight into the log: the engine's own command queue forwards to another leader when leadership is lost in
         between, which would turn a refusal into an unknown outcome.
         """
+        return self._append_own(REGULAR + payload, finished)
+
+    def append_membership(self, membership: Membership, finished: FinishedCallback) -> int:
+        """The same for an entry that says who the members are."""
+        return self._append_own(MEMBERSHIP_TYPE + to_entry(membership), finished)
+
+    def _append_own(self, command: bytes, finished: FinishedCallback) -> int:
         index = self.journal.last_index + 1
         term = self.term
-        self.journal.add(REGULAR + payload, index, term)
+        self.journal.add(command, index, term)
         self.waiting_proposals[index].append((term, finished))
         return index
+
+    def count_by(self, voters: Iterable[ReplicaNode], learners: Iterable[ReplicaNode]) -> None:
+        """Let the engine count by these other voters from now on, and know these learners."""
+        before = self.other_voters | self._learners
+        for group, now in ((self.other_voters, voters), (self._learners, learners)):
+            group.clear()
+            group.update(now)
+        for node in before - self.other_voters - self._learners:
+            for known in (self.next_index, self.match_index, self.last_response):
+                known.pop(node, None)
+        for node in (self.other_voters | self._learners) - before:
+            # Begin with the entry that brought it, at once rather than with the next heartbeat.
+            self.next_index[node] = max(self.journal.last_index, self.journal.first_index + 1)
+            self.match_index[node] = 0
+            self.last_response[node] = self._monotonic()
 
     # ------------------------------------------------------------------ what the subclass supplies
     def engine_says(self, node: ReplicaNode, message: dict[str, Any]) -> None:
@@ -330,7 +347,7 @@ class EngineReplica(engine.SyncObj):
         return None
 
     def _SyncObj__parseChangeClusterRequest(self, _command: bytes) -> None:
-        # Membership is fixed in this version; the engine's own parser would unpickle the entry (law 4).
+        # The engine's own parser would unpickle the entry (law 4): members are replication.members' matter.
         return None
 
     def _SyncObj__sendAppendEntries(self) -> None:

@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterator
 
 from node.storage.memory import MemoryStore
-from replication.group import ReplicationSettings
+from replication.group import ReplicaParts, ReplicationSettings
 from replication.journal import GroupJournal
 from replication.messages import Kind, LogEntry, Message
 from replication.ports import StateInstaller
@@ -82,19 +82,24 @@ class Lone:
         self.machine = ListMachine()
         self.sent: list[tuple[str, Message, bool]] = []
         self.peers = [f"n{number}" for number in range(2, peers + 2)]
-        self.replica = RaftReplica(
-            group_id=1,
-            self_id="n1",
-            peer_ids=self.peers,
-            journal=GroupJournal(self.store, self, 1),
-            machine=self.machine,
-            host=self,
-            monotonic=self.clock.monotonic,
-            randomness=random.Random(1),
-            settings=SETTINGS,
-        )
+        self.replica = self.make_replica()
         for peer in self.peers:
             self.replica.peer_connected(peer)
+
+    def make_replica(self, machine: ListMachine | None = None, group_id: int = 1, self_id: str = "n1") -> RaftReplica:
+        """A replica over what the store holds."""
+        return RaftReplica(
+            ReplicaParts(
+                group_id=group_id,
+                self_id=self_id,
+                journal=GroupJournal(self.store, self, group_id, ["n1", *self.peers]),
+                machine=machine or self.machine,
+                host=self,
+                monotonic=self.clock.monotonic,
+                randomness=random.Random(group_id),
+                settings=SETTINGS,
+            )
+        )
 
     def send(self, _group_id: int, target: str, message: Message, *, durable: bool) -> None:
         """Collect."""

@@ -229,7 +229,8 @@ def test_a_hand_over_moves_leadership_and_loses_nothing(cluster: QuietCluster, l
     cluster.run(0.002)
     old.host.start_transfer(GROUP, target)
     held = leader.ask(increment())
-    cluster.run(0.45)
+    successor_group = cluster.process(target).host.group(GROUP)
+    cluster.world.run_until(cluster.world.now + 2.0, lambda: successor_group.is_ready_leader)
     assert cluster.leader(GROUP).node_id == target
     assert [leader.statuses[number] for number in before] == [OK] * 3
     assert leader.statuses[held[0]] in (OK, NOT_LEADER)

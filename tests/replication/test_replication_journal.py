@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from node.storage.memory import MemoryStore
-from replication.journal import FIRST_ENTRY, RECORD_VERSION, UNSEALED_VERSION, GroupJournal, JournalCorrupt, unseal
+from replication.journal import FIRST_ENTRY, GroupJournal
 from replication.messages import LogEntry, Message
 from replication.ports import Family
+from replication.records import RECORD_VERSION, UNSEALED_VERSION, JournalCorrupt, unseal
 
 pytestmark = pytest.mark.unit
 
 GROUP = 3
+VOTERS = ("n1", "n2", "n3")
 
 
 class Changes:
@@ -39,7 +41,7 @@ class Changes:
 
 
 def open_journal(store: MemoryStore, group_id: int = GROUP) -> GroupJournal:
-    return GroupJournal(store, Changes(), group_id)
+    return GroupJournal(store, Changes(), group_id, VOTERS)
 
 
 def filled(store: MemoryStore, count: int, term: int = 1) -> GroupJournal:
@@ -101,7 +103,8 @@ def test_groups_share_a_store_and_nothing_else() -> None:
 
 def test_term_and_vote_are_stored_together_and_told_to_the_host() -> None:
     store, host = MemoryStore(), Changes()
-    journal = GroupJournal(store, host, GROUP)
+    journal = GroupJournal(store, host, GROUP, VOTERS)
+    host.changed.clear()
     journal.setCurrentTerm(7, "n2")
     assert host.changed == [GROUP]
     store.write_batch()
@@ -182,7 +185,7 @@ def test_truncation_keeps_index_and_term_of_the_last_dropped_entry() -> None:
 def test_a_snapshot_resets_the_log(index: int, term: int, kept: list[int]) -> None:
     store = MemoryStore()
     journal = filled(store, 6)
-    journal.reset(index, term)
+    journal.reset(index, term, journal.membership)
     assert (journal.first_index, journal.entries[0][2]) == (index, term)
     assert [entry[1] for entry in journal[1:]] == kept
     assert journal.payload_bytes == sum(len(entry[0]) for entry in journal[1:])

@@ -6,17 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from replication.membership import Membership
 from replication.messages import CorruptMessage, Kind, Message, decode, encode_into
 from wire import replication_pb2
 
 pytestmark = pytest.mark.unit
 
 numbers = st.integers(0, 2**64 - 1)
+node_ids = st.lists(st.text(min_size=1, max_size=5), max_size=4).map(tuple)
+memberships = st.builds(Membership, node_ids, node_ids, numbers)
 
 
 @st.composite
 def messages(draw: st.DrawFn) -> Message:
-    kind = draw(st.sampled_from(list(Kind)))
+    kind, flag = draw(st.sampled_from(list(Kind))), draw(st.booleans())
     term, index = draw(numbers), draw(st.integers(0, 2**63))
     payloads = draw(st.lists(st.binary(max_size=40), max_size=6)) if kind is Kind.APPEND else []
     # Terms never fall along a log and never exceed the sender's.
@@ -30,10 +33,11 @@ def messages(draw: st.DrawFn) -> Message:
         log_term=draw(numbers),
         commit_index=draw(numbers),
         sequence=draw(numbers),
-        flag=draw(st.booleans()),
+        flag=flag,
         sent_at=draw(st.floats(0, 1e9)),
         entries=[(payload, index + 1 + i, terms[i]) for i, payload in enumerate(payloads)],
         chunk=draw(st.binary(max_size=100)) if kind is Kind.SNAPSHOT_CHUNK else b"",
+        membership=draw(memberships) if kind is Kind.SNAPSHOT_CHUNK and flag else None,
     )
 
 
@@ -54,6 +58,12 @@ def test_a_message_arrives_as_it_was_sent(group: int, message: Message) -> None:
     raw = carried(group, message)
     assert raw.group == group
     assert fields(decode(raw)) == fields(message)
+
+
+def test_a_snapshot_does_not_end_without_its_members() -> None:
+    raw = carried(1, Message(Kind.SNAPSHOT_CHUNK, 3, flag=True, chunk=b"c"))
+    with pytest.raises(CorruptMessage, match="without the members"):
+        decode(raw)
 
 
 def test_several_messages_share_a_frame_in_order() -> None:

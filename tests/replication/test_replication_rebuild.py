@@ -45,7 +45,7 @@ def test_a_mark_of_another_version_is_refused() -> None:
     store.put(Family.META, b"r\0\0\0\1", b"\x09" + bytes(8))
     store.write_batch()
     with pytest.raises(MarkUnreadable, match="version 9"):
-        GroupJournal(store, Lone(), 1)
+        GroupJournal(store, Lone(), 1, ())
 
 
 # ---------------------------------------------------------------------------------------------- without memory
@@ -174,7 +174,7 @@ def test_the_mark_goes_in_the_same_batch_as_what_makes_it_true() -> None:
     assert lone.store.unsynced_batches == 2
     for kept in range(3):
         left = lone.store.crash(kept)
-        journal = GroupJournal(left, lone, 1)
+        journal = GroupJournal(left, lone, 1, ())
         assert (journal.rebuild_nonce is None) == (journal.last_index == 2) == (journal.getVotedForNodeId() == "n2")
 
 

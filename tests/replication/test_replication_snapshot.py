@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replication.group import ReplicationSettings
+from replication.membership import Membership
 from replication.messages import Kind, Message
 from replication.snapshot import (
     SNAPSHOT_STALL_S,
@@ -68,11 +69,13 @@ class Machine:
         raise NotImplementedError
 
 
+MEMBERS = Membership(("n1", "n2", "n4"), ("n3",), 40)
 PAIRS = [(b"key%02d" % number, b"v" * number) for number in range(30)]
 
 
 def sender(pairs: list[Pair] = PAIRS, window: int = 2) -> SnapshotSender:
-    return SnapshotSender(Machine(pairs), index=50, log_term=4, chunk_bytes=64, window_chunks=window, now=0.0)
+    settings = ReplicationSettings(snapshot_chunk_bytes=64, snapshot_window_chunks=window)
+    return SnapshotSender(Machine(pairs), settings, index=50, log_term=4, membership=MEMBERS, now=0.0)
 
 
 def all_chunks(term: int = 6) -> list[Message]:
@@ -200,14 +203,14 @@ def acknowledgement(sequence: int, *, index: int = 50, flag: bool = True) -> Mes
 
 def begin(senders: SnapshotSenders, now: float = 0.0) -> None:
     assert senders.want("n2", now)
-    assert senders.start_wanted(50, 4, now) == ["n2"]
+    assert senders.start_wanted(50, 4, MEMBERS, now) == ["n2"]
     assert len(senders.next_messages("n2", 6)) == 2
 
 
 def test_a_snapshot_under_way_is_not_started_twice(senders: SnapshotSenders) -> None:
     begin(senders)
     assert not senders.want("n2", SNAPSHOT_STALL_S)
-    assert senders.start_wanted(50, 4, 0.0) == []
+    assert senders.start_wanted(50, 4, MEMBERS, 0.0) == []
 
 
 def test_a_snapshot_whose_acknowledgements_are_lost_starts_again(senders: SnapshotSenders) -> None:
@@ -215,7 +218,7 @@ def test_a_snapshot_whose_acknowledgements_are_lost_starts_again(senders: Snapsh
     assert senders.acknowledged("n2", acknowledgement(1), 3.0)
     assert not senders.want("n2", 3.0 + SNAPSHOT_STALL_S)
     assert senders.want("n2", 3.1 + SNAPSHOT_STALL_S)
-    senders.start_wanted(50, 4, 9.0)
+    senders.start_wanted(50, 4, MEMBERS, 9.0)
     assert [message.sequence for message in senders.next_messages("n2", 6)] == [0, 1]
 
 
@@ -248,5 +251,5 @@ def test_lost_leadership_drops_all(senders: SnapshotSenders) -> None:
     begin(senders)
     senders.want("n3", 0.0)
     senders.drop_all()
-    assert senders.start_wanted(50, 4, 0.0) == []
+    assert senders.start_wanted(50, 4, MEMBERS, 0.0) == []
     assert senders.next_messages("n2", 6) == []

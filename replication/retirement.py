@@ -1,0 +1,80 @@
+"""What a node remembers of the groups that it holds, held, and holds no more.
+
+Used by replication.journal, and by node.host at its start and when a group leaves the node. Law: a replica that goes
+takes its log and keeps its term and its vote: a node that comes back to the group must not vote twice in a term. A
+mark of a lost disk (replication.rebuild) stays, too.
+
+Record: META `m group(4)` -> `version(1) crc(4) state(1) Membership`, the membership as of the log's base; state 1: the
+replica is gone, and what placement says of this node does not bring it back.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from google.protobuf.message import DecodeError
+
+from replication.membership import Membership, from_wire, to_wire
+from replication.ports import Family, Store
+from replication.records import JournalCorrupt, base_key, log_range, seal, unseal
+from wire import replication_pb2
+
+_GROUP = struct.Struct(">I")
+_PREFIX, _PREFIX_END = b"m", b"n"
+_HERE, _GONE = b"\x00", b"\x01"
+
+
+def _key(group_id: int) -> bytes:
+    return _PREFIX + _GROUP.pack(group_id)
+
+
+def read_membership(store: Store, group_id: int) -> Membership | None:
+    """The membership as of the base of a group's log; None for a group that is not, or no more, here.
+
+    Raises JournalCorrupt.
+    """
+    record = store.get(Family.META, _key(group_id))
+    if record is None:
+        return None
+    content = unseal(_key(group_id), record)
+    if content[:1] == _GONE:
+        return None
+    try:
+        return from_wire(replication_pb2.Membership.FromString(content[1:]))
+    except DecodeError as error:
+        raise JournalCorrupt(f"group {group_id}: the record of its members cannot be read") from error
+
+
+def put_membership(store: Store, group_id: int, membership: Membership) -> None:
+    """Collect the membership as of the base of a group's log."""
+    content = _HERE + to_wire(membership).SerializeToString(deterministic=True)
+    store.put(Family.META, _key(group_id), seal(_key(group_id), content))
+
+
+def stored_groups(store: Store) -> set[int]:
+    """The groups that this node holds a replica of, as its own disk says."""
+    return {group_id for group_id, is_here in _records(store) if is_here}
+
+
+def retired_groups(store: Store) -> set[int]:
+    """The groups whose replica left this node."""
+    return {group_id for group_id, is_here in _records(store) if not is_here}
+
+
+def _records(store: Store) -> list[tuple[int, bool]]:
+    return [
+        (int(_GROUP.unpack(key[1:])[0]), unseal(key, record)[:1] == _HERE)
+        for key, record in store.scan(Family.META, _PREFIX, _PREFIX_END)
+    ]
+
+
+def is_retired(store: Store, group_id: int) -> bool:
+    """Whether the replica of this group left this node."""
+    return group_id in retired_groups(store)
+
+
+def retire(store: Store, group_id: int) -> None:
+    """Collect the end of a replica: its log goes, its term and its vote stay. Its state is the caller's."""
+    store.delete_range(Family.LOG, *log_range(group_id))
+    store.delete(Family.META, base_key(group_id))
+    store.put(Family.META, _key(group_id), seal(_key(group_id), _GONE))
