@@ -76,7 +76,8 @@ def logs(folder: Path) -> list[Path]:
 
 
 def manifest(folder: Path) -> Path:
-    return next(folder.glob("MANIFEST-*"))
+    # An older one may still be there: RocksDB deletes it later.
+    return folder / (folder / "CURRENT").read_text().strip()
 
 
 def size(path: Path) -> int:
