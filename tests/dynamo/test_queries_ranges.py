@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import pytest
@@ -41,6 +42,7 @@ _VALUES: dict[KeyType, st.SearchStrategy[AttributeValue]] = {
 TYPES: list[KeyType] = ["S", "N", "B"]
 
 
+@cache
 def layouts(kind: KeyType) -> dict[str, KeyLayout]:
     table = KeySchema(KeyAttribute("p", kind), KeyAttribute("s", kind))
     local = IndexDefinition(2, "l", IndexKind.LOCAL, table, (table.partition,), (KeyAttribute("x", kind),), None)
@@ -49,6 +51,7 @@ def layouts(kind: KeyType) -> dict[str, KeyLayout]:
     return {"table": table_layout(table), "local": index_layout(local), "global": index_layout(wide)}
 
 
+@cache
 def items(kind: KeyType) -> st.SearchStrategy[Item]:
     return st.fixed_dictionaries(dict.fromkeys(("p", "s", "x", "y", "g"), _VALUES[kind]))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import sys
 from collections.abc import Iterator
@@ -16,10 +15,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 @pytest.fixture(autouse=True)
 def _as_fast_as_a_worker() -> Iterator[None]:
-    """Nodes log nothing that the story does not have, and what the other tests left in memory is not gone through."""
+    """Nodes log nothing that the story does not have."""
     before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    gc.freeze()
     yield
-    gc.unfreeze()
     structlog.configure(**before)
