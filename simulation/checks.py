@@ -18,7 +18,6 @@ from node.storage.memory import MemoryStore
 from replication.messages import Kind, Message
 from replication.ports import Family
 from replication.raft import RaftReplica
-from simulation.knobs import GROUPS
 from simulation.world import World
 
 if TYPE_CHECKING:
@@ -28,12 +27,28 @@ if TYPE_CHECKING:
 _VALUES = re.compile(rb'"([vw][0-9]+)"')
 
 
+# Applied, commit and last index, term, role.
+_Marks = tuple[int, int, int, int, int]
+
+
+class _Seen:
+    """A replica in one life of its process and of its own: a group may leave a node and come back."""
+
+    __slots__ = ("commit_checked", "marks", "replica")
+
+    def __init__(self, replica: RaftReplica) -> None:
+        self.replica = replica
+        # As of its last turn.
+        self.marks: _Marks | None = None
+        # Committed entries up to this index were compared with those of others.
+        self.commit_checked = 0
+
+
 class Checks:
     """The memory of one run."""
 
-    def __init__(self, world: World, groups: tuple[int, ...] = GROUPS) -> None:
+    def __init__(self, world: World) -> None:
         self._world = world
-        self._groups = groups
         # (group, term) -> the only leader it may have.
         self._leaders: dict[tuple[int, int], str] = {}
         # (group, term, voter) -> whom it voted for.
@@ -46,12 +61,11 @@ class Checks:
         self._applied: dict[tuple[int, int], int] = {}
         # Text that a workload wrote, "v17" -> when an entry with it was first applied, so it was committed by then.
         self.committed_at: dict[bytes, float] = {}
-        self._last_committed = dict.fromkeys(groups, 1)
+        self._last_committed: dict[int, int] = {}
         # (group, applied index) -> hybrid time and sum of the state.
         self._states: dict[tuple[int, int], tuple[int, int]] = {}
-        # (node, group) -> (applied, commit, last, term, role) as of its last turn.
-        self._seen: dict[tuple[str, int], tuple[int, int, int, int, int]] = {}
-        self._commit_checked: dict[tuple[str, int], int] = {}
+        # (node, group) -> what a replica was like at the end of its last turn.
+        self._seen: dict[tuple[str, int], _Seen] = {}
         # (source, life of the target) -> epoch and number of the last frame.
         self._frames: dict[tuple[str, Process], tuple[int, int]] = {}
         self.elections = 0
@@ -120,42 +134,43 @@ class Checks:
     # ------------------------------------------------------------------ turns
     def process_starts(self, node_id: str) -> None:
         """Look at the whole log of a new process again."""
-        for group_id in self._groups:
-            self._commit_checked.pop((node_id, group_id), None)
-            self._seen.pop((node_id, group_id), None)
+        for key in [key for key in self._seen if key[0] == node_id]:
+            del self._seen[key]
 
     def turn_ended(self, node_id: str, host: NodeHost, store: MemoryStore) -> None:
         """Check every replica of a node that changed since its last turn."""
-        for group_id in self._groups:
-            replica = host.group(group_id)
+        for group_id, partition in host.partitions.items():
+            replica = partition.group
             journal = replica.journal
-            seen = (replica.applied_index, replica.commit_index, journal.last_index, replica.term, replica.role)
-            before = self._seen.get((node_id, group_id))
-            if seen == before:
+            marks = (replica.applied_index, replica.commit_index, journal.last_index, replica.term, replica.role)
+            seen = self._seen.get((node_id, group_id))
+            if seen is None or seen.replica is not replica:
+                seen = self._seen[node_id, group_id] = _Seen(replica)
+            before = seen.marks
+            if marks == before:
                 continue
-            self._seen[node_id, group_id] = seen
+            seen.marks = marks
             name = f"group {group_id} on {node_id}"
-            self._check_order(name, journal.first_index, seen, before)
-            self._check_committed(node_id, group_id, replica)
+            self._check_order(name, journal.first_index, marks, before)
+            self._check_committed(node_id, group_id, seen)
             if replica.is_leader:
                 self._check_leader(name, group_id, node_id, replica)
-            if before is None or before[0] != seen[0]:
+            if before is None or before[0] != marks[0]:
                 self._check_state(name, group_id, store)
 
-    def _check_order(
-        self, name: str, first: int, seen: tuple[int, int, int, int, int], before: tuple[int, int, int, int, int] | None
-    ) -> None:
-        applied, commit, last, term, _ = seen
+    def _check_order(self, name: str, first: int, marks: _Marks, before: _Marks | None) -> None:
+        applied, commit, last, term, _ = marks
         if not first <= applied <= commit <= last:
             raise self._world.violation(f"{name}: first {first}, applied {applied}, commit {commit}, last {last}")
         if before is not None and (applied < before[0] or commit < before[1] or term < before[3]):
-            raise self._world.violation(f"{name} went back: {before} then {seen}")
+            raise self._world.violation(f"{name} went back: {before} then {marks}")
 
-    def _check_committed(self, node_id: str, group_id: int, replica: RaftReplica) -> None:
+    def _check_committed(self, node_id: str, group_id: int, seen: _Seen) -> None:
         """State Machine Safety and Log Matching: all agree on every committed entry."""
+        replica = seen.replica
         entries = replica.journal.entries
         first, commit = entries[0][1], replica.commit_index
-        start = max(first, self._commit_checked.get((node_id, group_id), 0)) + 1
+        start = max(first, seen.commit_checked) + 1
         for payload, index, term in entries[start - first : commit + 1 - first]:
             mark = (term, zlib.crc32(payload))
             agreed = self._committed.setdefault((group_id, index), mark)
@@ -164,8 +179,8 @@ class Checks:
                     f"group {group_id}: {node_id} committed {mark} at index {index}, where {agreed} was committed"
                 )
             self._committed_by.setdefault((group_id, index), replica.term)
-        self._commit_checked[node_id, group_id] = max(commit, first)
-        self._last_committed[group_id] = max(self._last_committed[group_id], commit)
+        seen.commit_checked = max(commit, first)
+        self._last_committed[group_id] = max(self._last_committed.get(group_id, 1), commit)
 
     def _check_leader(self, name: str, group_id: int, node_id: str, replica: RaftReplica) -> None:
         """Election Safety and, once a term, Leader Completeness."""

@@ -18,9 +18,9 @@ from dynamo.keys import KeyAttribute, KeySchema
 from simulation.knobs import Knobs
 from simulation.life import Life
 from simulation.router import Reply, RouterMachine
-from simulation.table import RING
+from simulation.table import ring_over
 from simulation.world import World
-from topology.ring import HASH_BYTES
+from topology.ring import HASH_BYTES, PartitionRing
 
 _LATENCY_S = (0.0002, 0.002)
 _REFUSALS = frozenset(("ServiceUnavailable", "ThrottlingException", "ProvisionedThroughputExceededException"))
@@ -99,6 +99,7 @@ class Clients(Life):
         self.asked = 0
         self._routers = routers
         self._timeout_s = knobs.client_timeout_s
+        self._ring = ring_over(knobs.groups)
 
     @property
     def now(self) -> float:
@@ -119,7 +120,7 @@ class Clients(Life):
         text = answer.code or answer.outcome.value
         self._world.witness(text.encode() + orjson.dumps(answer.body))
         if self._world.story is not None:
-            key, group = _place_of(request)
+            key, group = _place_of(request, self._ring)
             self._world.tell("{} {} {}: {} {}", router_id, action, request, text, answer.body, key=key, group=group)
         return answer
 
@@ -150,11 +151,11 @@ class Clients(Life):
         return self._randomness.uniform(*_LATENCY_S)
 
 
-def _place_of(request: dict[str, Any]) -> tuple[str | None, int | None]:
+def _place_of(request: dict[str, Any], ring: PartitionRing) -> tuple[str | None, int | None]:
     """Which key a request is about, if about one, and the partition that holds it; for the story only."""
     attributes = request.get("Key") or request.get("Item") or {}
     if "k" not in attributes:
         return None, None
     schema = KeySchema(KeyAttribute("g" if "g" in attributes else "k", "S"), None)
     hashed = schema.item_key_of_key({schema.partition.name: attributes[schema.partition.name]})
-    return attributes["k"]["S"], RING.locate(hashed[:HASH_BYTES])
+    return attributes["k"]["S"], ring.locate(hashed[:HASH_BYTES])

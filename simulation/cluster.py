@@ -1,4 +1,4 @@
-"""The simulated cluster: three nodes and two routers in three zones, with everything that runs on them.
+"""The simulated cluster: three to five nodes and two routers in three zones, with everything that runs on them.
 
 Made by simulation.run. Law: what runs is the real code, wired as node.__main__ and router.process wire it; clocks,
 randomness, disks and networks are those of the seed.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from simulation.checks import Checks
 from simulation.client import Clients
-from simulation.knobs import GROUPS, NODES, ROUTERS, Knobs
+from simulation.knobs import ROUTERS, ZONES, Knobs
 from simulation.life import Life
 from simulation.network import Network
 from simulation.pipes import Pipes
@@ -16,12 +16,10 @@ from simulation.process import Machine, Process
 from simulation.router import RouterMachine
 from simulation.services import NodeServices
 from simulation.world import World
-from topology.placement import CATALOG_PARTITION
+from topology.catalog import bootstrap_catalog
 from topology.settings import ClusterSettings
 
 CLUSTER_ID = "simulated"
-ALL_GROUPS = (CATALOG_PARTITION, *GROUPS)
-ZONES = {"n1": "az-a", "n2": "az-b", "n3": "az-c", "r1": "az-a", "r2": "az-b"}
 
 
 def cluster_settings(knobs: Knobs) -> ClusterSettings:
@@ -30,13 +28,13 @@ def cluster_settings(knobs: Knobs) -> ClusterSettings:
         {
             "nodes": tuple(
                 {"id": node_id, "az": ZONES[node_id], "port": 7001 + number, "metrics_port": 7101 + number}
-                for number, node_id in enumerate(NODES)
+                for number, node_id in enumerate(knobs.nodes)
             ),
             "routers": tuple(
                 {"id": router_id, "az": ZONES[router_id], "http_port": 8001 + number, "metrics_port": 8101 + number}
                 for number, router_id in enumerate(ROUTERS)
             ),
-            "partitions": {"count": len(GROUPS)},
+            "partitions": {"count": knobs.partitions},
             # Without pauses between frames: they belong to a machine's timers.
             "replication": {"pacing_us": 0},
             "timeouts": {
@@ -55,12 +53,16 @@ class Cluster:
     def __init__(self, world: World, knobs: Knobs) -> None:
         self.world = world
         self.knobs = knobs
-        self.checks = Checks(world, ALL_GROUPS)
+        self.checks = Checks(world)
         self.network = Network(world, self.checks, knobs.latency_s, knobs.resend_probability)
         self.pipes = Pipes(world, self.network, knobs.latency_s)
         self.settings = cluster_settings(knobs)
+        catalog = bootstrap_catalog(self.settings, CLUSTER_ID)
+        # Partition, the catalog's too -> the nodes that hold it.
+        self.placement = {partition.id: tuple(partition.replicas) for partition in catalog.partitions}
         self.machines = {
-            node_id: Machine(node_id, world, self.network, self.checks, knobs, ALL_GROUPS) for node_id in NODES
+            node_id: Machine(node_id, world, self.network, self.checks, knobs, self.placement)
+            for node_id in knobs.nodes
         }
         self.routers = {
             router_id: RouterMachine(router_id, world, knobs, self.settings, CLUSTER_ID, self.pipes)
@@ -91,8 +93,11 @@ class Cluster:
             if machine.process is None:
                 return f"{machine.node_id} is down"
             hosts.append(machine.process.host)
-        for group_id in ALL_GROUPS:
-            replicas = [host.group(group_id) for host in hosts]
+        for group_id, placed in self.placement.items():
+            holders = [host for host in hosts if group_id in host.partitions]
+            if sorted(host.settings.node_id for host in holders) != sorted(placed):
+                return f"group {group_id} is on {[host.settings.node_id for host in holders]}, not on {placed}"
+            replicas = [host.group(group_id) for host in holders]
             if any(replica.rebuild is not None for replica in replicas):
                 return f"a replica of group {group_id} is being rebuilt"
             if sum(replica.is_ready_leader for replica in replicas) != 1:
@@ -110,21 +115,22 @@ class Cluster:
             applied, commit, last, _, _ = min(marks, key=lambda mark: mark[:4])
             if len(marks) != 1 or not applied == commit == last:
                 return f"group {group_id} differs: {sorted(marks, key=lambda mark: mark[:4])}"
-            if any(host.partitions[group_id].in_flight for host in hosts):
+            if any(host.partitions[group_id].in_flight for host in holders):
                 return f"group {group_id} counts operations in flight when there are none"
-        return self._unrest_of_routers()
+        newest = max(host.catalog_version for host in hosts)
+        for host in hosts:
+            if host.catalog_version != newest:
+                return f"{host.settings.node_id} knows catalog {host.catalog_version}, and there is {newest}"
+        return self._unrest_of_routers(newest)
 
-    def _unrest_of_routers(self) -> str:
-        newest = max(
-            machine.process.host.catalog_version for machine in self.machines.values() if machine.process is not None
-        )
+    def _unrest_of_routers(self, newest: int) -> str:
         for router in self.routers.values():
             if router.process is None:
                 return f"{router.router_id} is down"
             core = router.process.core
             if core.copy.version != newest:
                 return f"{router.router_id} serves catalog {core.copy.version}, and there is {newest}"
-            if len(core.dispatcher.state.live_nodes) != len(NODES):
+            if len(core.dispatcher.state.live_nodes) != len(self.machines):
                 return f"{router.router_id} is connected only to {sorted(core.dispatcher.state.live_nodes)}"
         return ""
 

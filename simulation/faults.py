@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from simulation.cluster import ALL_GROUPS, ZONES, Cluster
-from simulation.knobs import NODES, ROUTERS, Fault
+from simulation.cluster import Cluster
+from simulation.knobs import ROUTERS, ZONES, Fault
 from simulation.lost_disk import LostDisks
 from simulation.process import Machine
 from simulation.router import RouterMachine
@@ -31,11 +31,10 @@ class Faults:
         self._network = cluster.network
         self._pipes = cluster.pipes
         self._knobs = cluster.knobs
+        self._nodes = cluster.knobs.nodes
         self._randomness = cluster.world.random_stream("faults")
         self._is_stopped = False
-        self._lost_disks = LostDisks(
-            cluster.world, cluster.machines, cluster.network, self._randomness, cluster.knobs.pace
-        )
+        self._lost_disks = LostDisks(cluster.world, cluster.machines, cluster.network, self._randomness, cluster.knobs)
         self._actions: dict[Fault, Callable[[], None]] = {
             Fault.KILL: lambda: self._victim().crash(power_loss=False),
             Fault.POWER_LOSS: lambda: self._victim().crash(power_loss=True),
@@ -54,7 +53,7 @@ class Faults:
             Fault.CLOCK_JUMP: self._jump_clock,
             Fault.CLOCK_RATE: self._change_rates,
             Fault.RESTART_ALL: self._restart_all,
-            Fault.ROLLING_RESTART: lambda: self._restart_next(self._randomness.sample(NODES, len(NODES))),
+            Fault.ROLLING_RESTART: lambda: self._restart_next(self._randomness.sample(self._nodes, len(self._nodes))),
             Fault.LOST_DISK: self._lose_disk,
             Fault.ROUTER_KILL: lambda: self._router().crash(),
             Fault.ROUTER_PAUSE: self._pause_router,
@@ -108,10 +107,10 @@ class Faults:
         ]
         if leaders and self._randomness.random() < 0.6:
             return self._randomness.choice(leaders)
-        return self._machines[self._randomness.choice(NODES)]
+        return self._machines[self._randomness.choice(self._nodes)]
 
     def _pair(self) -> tuple[str, str]:
-        source, target = self._randomness.sample(NODES, 2)
+        source, target = self._randomness.sample(self._nodes, 2)
         return source, target
 
     def _router(self) -> RouterMachine:
@@ -134,7 +133,8 @@ class Faults:
             self._pipes.cut(source, target, seconds)
 
     def _blackout(self) -> None:
-        victims = self._randomness.sample(NODES, self._randomness.choice((2, 3, 3)))
+        everyone = len(self._nodes)
+        victims = self._randomness.sample(self._nodes, self._randomness.choice((2, everyone, everyone)))
         for node_id in victims:
             self._machines[node_id].crash(power_loss=True, restart_after_s=self._randomness.uniform(0.01, 1.0))
 
@@ -150,28 +150,34 @@ class Faults:
         if self._is_stopped:
             return
         seconds = self._seconds(0.3, 3.0)
-        for peer in NODES:
-            if peer != victim:
-                self._network.cut(victim, peer, seconds)
-                self._network.cut(peer, victim, seconds)
-        for router_id in self._routers:
-            # Who is in the zone of the victim goes on seeing it, and nobody else.
-            for node_id in NODES:
-                if (ZONES[router_id] == ZONES[victim]) != (node_id == victim):
-                    self._pipes.cut(router_id, node_id, seconds)
-                    self._pipes.cut(node_id, router_id, seconds)
+        for inside, outside in self._borders(victim):
+            self._network.cut(inside, outside, seconds)
+            self._network.cut(outside, inside, seconds)
+        for router_id, node_id in self._router_borders(victim):
+            self._pipes.cut(router_id, node_id, seconds)
+            self._pipes.cut(node_id, router_id, seconds)
+
+    def _borders(self, victim: str) -> list[tuple[str, str]]:
+        """Every node in the zone of `victim` with every node elsewhere."""
+        zone = ZONES[victim]
+        outside = [node_id for node_id in self._nodes if ZONES[node_id] != zone]
+        return [(node_id, peer) for peer in outside for node_id in self._nodes if ZONES[node_id] == zone]
+
+    def _router_borders(self, victim: str) -> list[tuple[str, str]]:
+        """Routers with the nodes on the other side of the border of the zone of `victim`: who is in it goes on seeing
+        its nodes, and nobody else."""
+        zone = ZONES[victim]
+        pairs = [(router_id, node_id) for router_id in self._routers for node_id in self._nodes]
+        return [(router, node) for router, node in pairs if (ZONES[router] == zone) != (ZONES[node] == zone)]
 
     def _silence(self) -> None:
         victim, seconds = self._victim().node_id, self._seconds(0.3, 3.0)
         is_heard = self._randomness.random() < 0.5
-        for peer in NODES:
-            if peer != victim:
-                self._network.cut(*((peer, victim) if is_heard else (victim, peer)), seconds)
-        for router_id in self._routers:
-            for node_id in NODES:
-                if (ZONES[router_id] == ZONES[victim]) != (node_id == victim):
-                    inside, outside = (node_id, router_id) if node_id == victim else (router_id, node_id)
-                    self._pipes.cut(*((outside, inside) if is_heard else (inside, outside)), seconds)
+        for inside, outside in self._borders(victim):
+            self._network.cut(*((outside, inside) if is_heard else (inside, outside)), seconds)
+        for router_id, node_id in self._router_borders(victim):
+            inside, outside = (node_id, router_id) if ZONES[node_id] == ZONES[victim] else (router_id, node_id)
+            self._pipes.cut(*((outside, inside) if is_heard else (inside, outside)), seconds)
 
     def _lossy_link(self) -> None:
         self._network.lossy(*self._pair(), self._seconds(0.5, 3.0), self._randomness.uniform(0.02, 0.3))
@@ -234,8 +240,9 @@ class Faults:
         process = machine.process
         if process is None:
             return
-        group_id = self._randomness.choice(ALL_GROUPS)
-        target = self._randomness.choice((None, *(peer for peer in NODES if peer != machine.node_id)))
+        group_id = self._randomness.choice(list(process.host.partitions))
+        peers = process.host.group(group_id).peer_ids
+        target = self._randomness.choice((None, *(peer for peer in self._nodes if peer in peers)))
         process.post(lambda: process.host.start_transfer(group_id, target))
         if self._randomness.random() < 0.5:
             # A leader that gave its place away and does not hear who took it.

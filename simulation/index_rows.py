@@ -10,10 +10,8 @@ from collections.abc import Iterable
 from dynamo.indexes import IndexDefinition, IndexKind
 from dynamo.records import encode_record, record_json, record_size
 from dynamo.values import Item, decode_item, item_size
-from node.host import NodeHost
 from node.machine.state import PartitionState
-from simulation.knobs import GROUPS
-from simulation.table import RING, TABLE_ID, TABLE_KEY
+from simulation.table import TABLE_ID, TABLE_KEY, ring_over
 from topology.tables import definition_of
 from wire import catalog_pb2, log_pb2
 
@@ -43,9 +41,11 @@ def entries_waiting(states: Iterable[PartitionState], index_id: int) -> set[byte
     return {change.key for change in changes if change.index_id == index_id}
 
 
-def differences_of(indexes: Iterable[catalog_pb2.Index], host: NodeHost, table_id: int = TABLE_ID) -> list[str]:
-    """How the rows of indexes on a node differ from what the items on it say; empty when they do not."""
-    states = {group_id: host.partitions[group_id].state for group_id in GROUPS}
+def differences_of(
+    indexes: Iterable[catalog_pb2.Index], states: dict[int, PartitionState], table_id: int = TABLE_ID
+) -> list[str]:
+    """How the rows of indexes in one replica of every partition differ from what the items there say; empty when they
+    do not."""
     items: dict[int, Rows] = {group_id: dict(state.rows_after(table_id, b"")) for group_id, state in states.items()}
     differences = []
     for described in indexes:
@@ -63,7 +63,8 @@ def differences_of(indexes: Iterable[catalog_pb2.Index], host: NodeHost, table_i
 
 
 def _expected(index: IndexDefinition, items: dict[int, Rows]) -> dict[int, Rows]:
-    rows: dict[int, Rows] = {group_id: {} for group_id in GROUPS}
+    rows: dict[int, Rows] = {group_id: {} for group_id in items}
+    ring = ring_over(tuple(sorted(items)))
     for group_id, records in items.items():
         for item_key, record in records.items():
             if index.kind is IndexKind.COLLECTION_SIZES:
@@ -77,7 +78,7 @@ def _expected(index: IndexDefinition, items: dict[int, Rows]) -> dict[int, Rows]
             if index.kind is IndexKind.LOCAL:
                 rows[group_id][entry_key] = item_size(projected).to_bytes(4, "big") + item_key
             else:
-                rows[RING.locate(entry_key[:16])][entry_key] = encode_record(projected)
+                rows[ring.locate(entry_key[:16])][entry_key] = encode_record(projected)
     return rows
 
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import enum
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from replication.group import ReplicationSettings
 
-NODES = ("n1", "n2", "n3")
 ROUTERS = ("r1", "r2")
-# The partitions of data; those of a whole cluster have the catalog before them.
-GROUPS = (1, 2)
+# Where everything stands: three zones, of which a larger cluster has two machines in the first ones.
+ZONES = {"n1": "az-a", "n2": "az-b", "n3": "az-c", "n4": "az-a", "n5": "az-b", "r1": "az-a", "r2": "az-b"}
 
 
 class Fault(enum.Enum):
@@ -103,6 +102,10 @@ class Knobs:
     # Of all clients together, in requests per second.
     request_rate: float = 10.0
     loads: tuple[Load, ...] = ()
+    # Three to five.
+    machines: int = 3
+    # Of data; the catalog is one more.
+    partitions: int = 2
     index_delay_ms: int = 0
     index_limits: IndexLimits = IndexLimits()
     # Whether an index is added while clients write; and if so, whether it is soon dropped and one like it added.
@@ -117,6 +120,16 @@ class Knobs:
     requests_max: int = 1 << 16
 
     @property
+    def nodes(self) -> tuple[str, ...]:
+        """Ids of the machines."""
+        return tuple(f"n{number}" for number in range(1, self.machines + 1))
+
+    @property
+    def groups(self) -> tuple[int, ...]:
+        """Ids of the partitions of data."""
+        return tuple(range(1, self.partitions + 1))
+
+    @property
     def convergence_bound_s(self) -> float:
         """From the last fault: reconnects, a notice of a broken stream, elections, a snapshot that stalled and starts
         again; and a backlog of hundreds of changes, two at a time through slow disks, if a seed has such limits."""
@@ -126,6 +139,11 @@ class Knobs:
 _SMALL = IndexLimits(step_items_max=3, batch_records_max=4, backfill_outbox_records_max=8)
 _SMALLEST = IndexLimits(step_items_max=1, batch_records_max=2, backfill_outbox_records_max=3)
 
+
+# Machines and partitions: two thirds of the seeds have three machines that all hold everything, which costs least; in
+# the others no machine, or not every one, has a replica of everything.
+_ALIKE_PROBABILITY = 2 / 3
+_SHAPES = ((4, 2), (4, 2), (4, 3), (5, 2), (5, 2), (5, 4), (3, 3))
 
 # Few seeds are as busy as a cluster gets; the others live longer for the same work.
 _DENSE_PROBABILITY = 0.08
@@ -142,7 +160,7 @@ def draw_knobs(randomness: random.Random) -> Knobs:
         faults = randomness.choice(_MIXES)
     else:
         faults = tuple(randomness.sample(list(Fault), randomness.randint(2, 6)))
-    return Knobs(
+    drawn = Knobs(
         replication=replication,
         proposals_in_flight_max=randomness.choice((6, 64)),
         latency_s=randomness.choice((0.0005, 0.003)) * randomness.choice((1.0, pace)),
@@ -168,6 +186,10 @@ def draw_knobs(randomness: random.Random) -> Knobs:
         request_memory_ms=randomness.choice((60_000, 60_000, 12_000, 4_000)),
         requests_max=randomness.choice((1 << 16, 1 << 16, 64, 12)),
     )
+    if randomness.random() < _ALIKE_PROBABILITY:
+        return drawn
+    machines, partitions = randomness.choice(_SHAPES)
+    return replace(drawn, machines=machines, partitions=partitions)
 
 
 def _draw_replication(randomness: random.Random, pace: float) -> ReplicationSettings:

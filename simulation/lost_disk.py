@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 
-from simulation.knobs import GROUPS
+from simulation.knobs import Knobs
 from simulation.network import Network
 from simulation.process import Machine
 from simulation.world import World
@@ -29,9 +29,10 @@ class LostDisks:
         machines: dict[str, Machine],
         network: Network,
         randomness: random.Random,
-        pace: float = 1.0,
+        knobs: Knobs,
     ) -> None:
-        self._pace = pace
+        self._pace = knobs.pace
+        self._groups = knobs.groups
         self._world = world
         self._machines = machines
         self._network = network
@@ -53,13 +54,14 @@ class LostDisks:
 
     def lose_voter(self) -> None:
         """The worst moment: a leader that does not know of its successor meets the voter that has forgotten it."""
-        group_id = self._randomness.choice(GROUPS)
+        group_id = self._randomness.choice(self._groups)
         for machine in self._machines.values():
-            if machine.process is not None and machine.process.host.group(group_id).is_leader:
+            term = _led_term(machine, group_id)
+            if term is not None:
                 for other in self._machines:
                     if other != machine.node_id:
                         self._cut(machine.node_id, other)
-                self._await_successor(machine, group_id, machine.process.host.group(group_id).term, _LOOKS_MAX)
+                self._await_successor(machine, group_id, term, _LOOKS_MAX)
                 return
 
     def _cut(self, one: str, other: str) -> None:
@@ -71,20 +73,27 @@ class LostDisks:
         if self._is_stopped:
             return
         for machine in self._machines.values():
-            process = machine.process
-            if process is not None and machine is not deposed and process.host.group(group_id).is_leader:
-                if process.host.group(group_id).term > term:
-                    self._forget(deposed, machine)
+            led_term = _led_term(machine, group_id)
+            if led_term is not None and machine is not deposed:
+                if led_term > term:
+                    self._forget(group_id, deposed, machine)
                 return
         if looks_left:
             self._world.at(_LOOK_S * self._pace, lambda: self._await_successor(deposed, group_id, term, looks_left - 1))
 
-    def _forget(self, deposed: Machine, successor: Machine) -> None:
-        voter = next(machine for machine in self._machines.values() if machine not in (deposed, successor))
-        if not self._are_whole:
+    def _forget(self, group_id: int, deposed: Machine, successor: Machine) -> None:
+        holders = [machine for machine in self._machines.values() if group_id in machine.groups]
+        voter = next((machine for machine in holders if machine not in (deposed, successor)), None)
+        if voter is None or not self._are_whole:
             return
         self._cut(successor.node_id, voter.node_id)
         self._cut(successor.node_id, deposed.node_id)
         self._network.heal(deposed.node_id, voter.node_id)
         self._network.heal(voter.node_id, deposed.node_id)
         voter.lose_disk(restart_after_s=self._randomness.uniform(*_RESTART_S))
+
+
+def _led_term(machine: Machine, group_id: int) -> int | None:
+    """The term in which a machine leads a group, None if it does not."""
+    partition = machine.process.host.partitions.get(group_id) if machine.process is not None else None
+    return partition.group.term if partition is not None and partition.group.is_leader else None

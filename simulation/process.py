@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry
 
 from node.host import HostSettings, NodeHost
-from node.machine.state import STATE_FAMILIES
+from node.machine.state import STATE_FAMILIES, PartitionState
 from node.metrics import NodeMetrics
 from node.service import hand_over
 from node.sessions import RouterSession
@@ -25,10 +25,11 @@ from replication import rebuild
 from replication.messages import Message
 from simulation.checks import Checks
 from simulation.clock import DriftingClock
-from simulation.knobs import GROUPS, NODES, Knobs
+from simulation.knobs import Knobs
 from simulation.life import Life
 from simulation.network import Network
 from simulation.world import Violation, World
+from topology.placement import CATALOG_PARTITION
 
 # How long a turn waits for its place on the event loop.
 TURN_DELAY_S = (0.00002, 0.0003)
@@ -59,7 +60,7 @@ class Process(Life):
         self.host = NodeHost(
             HostSettings(
                 node_id=machine.node_id,
-                partitions=dict.fromkeys(machine.groups, NODES),
+                partitions=dict(machine.placement),
                 replication=machine.knobs.replication,
                 proposals_in_flight_max=machine.knobs.proposals_in_flight_max,
                 durable=True,
@@ -101,6 +102,11 @@ class Process(Life):
             self.machine.crash(power_loss=False)
 
         self.loop.create_task(drain(), name="drain")
+
+    def data_states(self) -> dict[int, PartitionState]:
+        """What this node has applied, of every partition of data that it holds."""
+        partitions = self.host.partitions
+        return {group_id: one.state for group_id, one in partitions.items() if group_id != CATALOG_PARTITION}
 
     # ------------------------------------------------------------------ node.host.Links, node.host.Loop
     def send(self, target: str, group_id: int, message: Message) -> None:
@@ -164,10 +170,11 @@ class Machine:
         network: Network,
         checks: Checks,
         knobs: Knobs,
-        groups: tuple[int, ...] = GROUPS,
+        placement: Mapping[int, tuple[str, ...]],
     ) -> None:
+        """`placement`: of every partition of the cluster, on whichever machines it is."""
         self.node_id = node_id
-        self.groups = groups
+        self.placement = placement
         self.world = world
         self.network = network
         self.checks = checks
@@ -185,6 +192,11 @@ class Machine:
         self._randomness = world.random_stream(node_id)
         self.clock = DriftingClock(world, self._randomness, knobs.clock_drift)
 
+    @property
+    def groups(self) -> list[int]:
+        """The partitions that this machine holds."""
+        return [group_id for group_id, replicas in self.placement.items() if self.node_id in replicas]
+
     def start(self) -> None:
         """Start the process unless it runs."""
         if self.process is not None:
@@ -195,7 +207,7 @@ class Machine:
             self.process = process = Process(self, self.crashes)
         except Exception as error:
             raise self.world.violation(f"{self.node_id} cannot start: {error!r}") from error
-        self.network.process_started(process, tuple(peer for peer in NODES if peer != self.node_id))
+        self.network.process_started(process, tuple(peer for peer in self.knobs.nodes if peer != self.node_id))
         for started in self.on_start:
             started(process)
 

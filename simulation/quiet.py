@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from replication.group import ReplicationSettings
 from simulation.checks import Checks
-from simulation.knobs import GROUPS, NODES, Knobs
+from simulation.knobs import Knobs
 from simulation.network import Network
 from simulation.process import Machine, Process, SimulatedSession
-from simulation.table import simulated_catalog
+from simulation.table import GROUPS, NODES, simulated_catalog
 from simulation.world import World
 from wire import catalog_pb2, data_pb2
 
@@ -77,7 +77,10 @@ class QuietCluster:
         knobs = quiet_knobs(replication or ReplicationSettings(), proposals_in_flight_max)
         self.checks = Checks(self.world)
         self.network = Network(self.world, self.checks, knobs.latency_s)
-        self.machines = {node_id: Machine(node_id, self.world, self.network, self.checks, knobs) for node_id in NODES}
+        placement = dict.fromkeys(GROUPS, NODES)
+        self.machines = {
+            node_id: Machine(node_id, self.world, self.network, self.checks, knobs, placement) for node_id in NODES
+        }
         self._sessions = 0
         self.catalog = simulated_catalog()
         for machine in self.machines.values():

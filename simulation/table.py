@@ -5,19 +5,22 @@ Used by simulation.quiet and the tests on it, and for its key by the workloads. 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import orjson
 
 from dynamo.keys import KeyAttribute, KeySchema
 from dynamo.records import encode_record, record_json
 from dynamo.values import Item
-from simulation.knobs import GROUPS, NODES
 from topology.ring import PartitionRing, initial_boundaries
 from wire import catalog_pb2, log_pb2
 
 TABLE_ID = 7
 # All items of a group are one item collection.
 TABLE_KEY = KeySchema(KeyAttribute("g", "S"), KeyAttribute("k", "S"))
-RING = PartitionRing(initial_boundaries(len(GROUPS)), GROUPS)
+# The machines and partitions of such a cluster: every machine holds everything.
+NODES = ("n1", "n2", "n3")
+GROUPS = (1, 2)
 _GROUP_KEY = catalog_pb2.KeyAttribute(name="g", type=catalog_pb2.KEY_S)
 _ITEM_KEY = catalog_pb2.KeyAttribute(name="k", type=catalog_pb2.KEY_S)
 _VALUE = catalog_pb2.KeyAttribute(name="v", type=catalog_pb2.KEY_S)
@@ -51,6 +54,15 @@ ADDED = catalog_pb2.Index(
     projection=catalog_pb2.PROJECT_INCLUDE,
     included=["n", "v"],
 )
+
+
+@lru_cache
+def ring_over(groups: tuple[int, ...]) -> PartitionRing:
+    """Where hashes lie in a cluster with these partitions."""
+    return PartitionRing(initial_boundaries(len(groups)), groups)
+
+
+RING = ring_over(GROUPS)
 
 
 def key_item(key: str) -> Item:

@@ -14,7 +14,6 @@ from histories.records import Action, Call
 from node.machine.state import PartitionState
 from simulation.client import Answer
 from simulation.index_rows import differences_of, entries_waiting, rows_lacking
-from simulation.knobs import GROUPS, NODES
 from simulation.workloads.base import key_schema
 from simulation.workloads.registers import Registers, value_in
 from wire import catalog_pb2
@@ -176,14 +175,15 @@ class Indexes(Registers):
     def _newest_states(self) -> dict[int, PartitionState] | None:
         """What the leaders have applied; None while one may have been deposed, or there may be a newer one."""
         hosts = [process.host for process in self.scene.processes()]
-        if len(hosts) < len(NODES):
+        if len(hosts) < self.scene.knobs.machines:
             return None
         states = {}
-        for group_id in GROUPS:
-            newest = max(hosts, key=lambda host: (host.group(group_id).term, host.group(group_id).is_ready_leader))
-            if not newest.group(group_id).is_ready_leader:
+        for group_id in self.scene.knobs.groups:
+            holders = [host.partitions[group_id] for host in hosts if group_id in host.partitions]
+            newest = max(holders, key=lambda one: (one.group.term, one.group.is_ready_leader))
+            if not newest.group.is_ready_leader:
                 return None
-            states[group_id] = newest.partitions[group_id].state
+            states[group_id] = newest.state
         return states
 
     # ------------------------------------------------------------------ the end
@@ -202,8 +202,8 @@ class Indexes(Registers):
             if index.state != catalog_pb2.INDEX_ACTIVE:
                 return f"index {index.name} is in state {index.state}"
         for process in self.scene.processes():
-            for group_id in GROUPS:
-                backlog = process.host.partitions[group_id].index_backlog
+            for group_id, partition in process.host.partitions.items():
+                backlog = partition.index_backlog
                 if backlog:
                     return f"group {group_id} on {process.node_id} has {backlog} changes to feed"
         return ""
@@ -225,14 +225,15 @@ class Indexes(Registers):
         table = self._newest_table()
         assert table is not None, "at rest it is there"
         processes = self.scene.processes()
-        differences = differences_of(table.indexes, processes[0].host, table.table_id)
+        states = {group_id: state for process in processes for group_id, state in process.data_states().items()}
+        differences = differences_of(table.indexes, states, table.table_id)
         if differences:
             raise self.violation("; ".join(differences))
         gone = self._known.keys() - {index.index_id for index in table.indexes}
         for process in processes:
-            for group_id in GROUPS:
+            for state in process.data_states().values():
                 for index_id in sorted(gone):
-                    left = list(process.host.partitions[group_id].state.rows_after(index_id, b""))
+                    left = list(state.rows_after(index_id, b""))
                     if left:
                         raise self.violation(f"{process.node_id} holds rows of a dropped index: {left[:5]}")
         super().judge()

@@ -13,7 +13,6 @@ from typing import Any
 
 from histories.records import Action, Call
 from simulation.client import Answer, Outcome
-from simulation.knobs import GROUPS
 from simulation.workloads.base import Workload, is_active, key_schema, table_shape
 from wire import catalog_pb2
 
@@ -226,8 +225,7 @@ class Tables(Workload):
         living = {table.table_id for table in catalog.tables}
         living.update(index.index_id for table in catalog.tables for index in table.indexes)
         for process in self.scene.processes():
-            for group_id in GROUPS:
-                state = process.host.partitions[group_id].state
+            for state in process.data_states().values():
                 for table_id in sorted(set(range(1, catalog.next_table_id)) - living):
                     left = list(state.rows_after(table_id, b""))
                     if left:

@@ -9,10 +9,9 @@ import orjson
 from dynamo.records import encode_record
 from dynamo.values import Item
 from simulation.index_rows import differences_of
-from simulation.knobs import GROUPS
 from simulation.process import Process
 from simulation.quiet import QuietCluster
-from simulation.table import FROM_START, TABLE_ID, TABLE_KEY, begin_entry
+from simulation.table import FROM_START, GROUPS, TABLE_ID, TABLE_KEY, begin_entry
 from wire import catalog_pb2, data_pb2
 
 
@@ -74,4 +73,4 @@ def check(cluster: QuietCluster, *more: catalog_pb2.Index) -> None:
     """Every index is what the items say, on every node."""
     for machine in cluster.machines.values():
         if machine.process is not None:
-            assert differences_of([*FROM_START, *more], machine.process.host) == []
+            assert differences_of([*FROM_START, *more], machine.process.data_states()) == []

@@ -10,9 +10,8 @@ from node.indexing import backfill, changes, leader
 from node.indexing.changes import collection_bytes
 from node.storage import keyspace
 from replication.group import ReplicationSettings
-from simulation.knobs import GROUPS
 from simulation.quiet import Asker, QuietCluster
-from simulation.table import ADDED, FROM_START, TABLE_ID, TABLE_KEY, begin_entry, simulated_catalog
+from simulation.table import ADDED, FROM_START, GROUPS, TABLE_ID, TABLE_KEY, begin_entry, simulated_catalog
 from wire import catalog_pb2, data_pb2, log_pb2
 
 pytestmark = pytest.mark.unit

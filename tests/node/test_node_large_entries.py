@@ -9,9 +9,8 @@ from dynamo.records import encode_record
 from node import write_queue
 from node.indexing import backfill, leader
 from node.partition import PROPOSAL_BYTES_MAX
-from simulation.knobs import GROUPS
 from simulation.quiet import Asker, QuietCluster
-from simulation.table import ADDED, FROM_START, TABLE_ID, TABLE_KEY, simulated_catalog
+from simulation.table import ADDED, FROM_START, GROUPS, TABLE_ID, TABLE_KEY, simulated_catalog
 from topology.tables import definition_of
 from wire import catalog_pb2, data_pb2, log_pb2
 

@@ -8,9 +8,9 @@ from node.partition import TRANSFER_PAUSE_S
 from node.storage import keyspace
 from replication.group import ReplicationSettings
 from replication.raft import RaftReplica
-from simulation.knobs import GROUPS
 from simulation.process import Machine, Process
 from simulation.quiet import QuietCluster
+from simulation.table import GROUPS
 from wire import data_pb2
 
 pytestmark = pytest.mark.simulation

@@ -50,6 +50,8 @@ class Defect:
 
     def _shaped(self, drawn: Knobs) -> Knobs:
         changes: dict[str, Any] = {"faults_end_s": _FAULTS_END_S, "request_rate": _REQUEST_RATE, "loads": self.loads}
+        # What costs least, and shows as much unless a case says otherwise.
+        changes |= {"machines": 3, "partitions": 2}
         if self.faults:
             changes["faults"] = self.faults
         if self.replication:
