@@ -16,6 +16,9 @@ from dataclasses import dataclass, replace
 
 from wire import replication_pb2
 
+# A leader without another voter would commit before its own sync: its copy counts as far as another one's is known.
+VOTERS_MIN = 2
+
 
 class ChangeKind(enum.Enum):
     """What can be done to one node of a group."""
@@ -43,6 +46,7 @@ class Refusal(enum.StrEnum):
     NOT_MEMBER = "the node is not a member"
     LEADS = "the node leads: hand the leadership over first"
     BEHIND = "the node has not caught up, or is being rebuilt, or is not heard"
+    TOO_FEW = f"a group has {VOTERS_MIN} voters at least"
     NO_MAJORITY = "too few of the voters that would be left are heard and whole"
 
 
@@ -80,10 +84,10 @@ class Membership:
         else:
             if node_id not in voters and node_id not in learners:
                 return Refusal.NOT_MEMBER
+            if node_id in voters and len(voters) <= VOTERS_MIN:
+                return Refusal.TOO_FEW
             voters.discard(node_id)
             learners.discard(node_id)
-            if not voters:
-                return Refusal.NO_MAJORITY
         return Membership(tuple(sorted(voters)), tuple(sorted(learners)))
 
     def at(self, index: int) -> Membership:

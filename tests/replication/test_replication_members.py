@@ -61,7 +61,7 @@ def entry(membership: Membership) -> bytes:
         pytest.param(FIRST, promote("n4"), Refusal.NOT_LEARNER, id="a stranger cannot become a voter"),
         pytest.param(FIRST, promote("n2"), Refusal.NOT_LEARNER, id="a voter is one already"),
         pytest.param(FIRST, remove("n4"), Refusal.NOT_MEMBER, id="a stranger cannot go"),
-        pytest.param(first_membership(("n1",)), remove("n1"), Refusal.NO_MAJORITY, id="the last voter stays"),
+        pytest.param(first_membership(("n1", "n2")), remove("n1"), Refusal.TOO_FEW, id="nobody decides alone"),
     ],
 )
 def test_a_change(before: Membership, change: MembershipChange, after: Membership | Refusal) -> None:
