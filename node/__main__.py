@@ -376,11 +376,19 @@ def run(start: Start) -> None:
         log.error("data_refused", reason=str(error))
         raise SystemExit(EXIT_USAGE) from error
     except (StoreDamaged, JournalCorrupt):
-        store.close()
+        _close_damaged(store)
         raise
     store.sync()
     store.close()
     log.info("node_stopped")
+
+
+def _close_damaged(store: RocksStore) -> None:
+    """What closing fails at was met before: it must not take the place of the damage, which nobody would be told of."""
+    try:
+        store.close()
+    except Exception as error:
+        log.warning("store_not_closed", reason=str(error))
 
 
 def rebuild_instead(start: Start, error: BaseException) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from node import __main__ as node_main
 from node.damage import (
     DAMAGED_FOLDERS_MAX,
     NotSetAside,
@@ -22,6 +23,7 @@ from node.damage import (
 from node.storage.errors import StoreDamaged, StoreError
 from node.storage.rocks import RocksStore
 from replication.ports import Family
+from topology.settings import load_settings
 
 pytestmark = pytest.mark.integration
 
@@ -193,3 +195,24 @@ def test_a_mark_that_cannot_be_read_is_no_damage(tmp_path: Path) -> None:
     (tmp_path / "DAMAGED").mkdir()
     with pytest.raises(StoreError, match="cannot read"):
         noted_damage(tmp_path)
+
+
+def test_damage_is_what_a_node_ends_with_also_when_its_store_cannot_be_closed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RocksDB's close can fail at the same bad block, under load: that error hid the damage, and nobody rebuilt."""
+    closed = RocksStore.close
+
+    def close(self: RocksStore) -> None:
+        closed(self)
+        raise RuntimeError("Corruption: block checksum mismatch")
+
+    def damaged(*_: object) -> None:
+        raise StoreDamaged("a bad block")
+
+    monkeypatch.setattr(RocksStore, "close", close)
+    monkeypatch.setattr(node_main, "Node", damaged)
+    settings = load_settings((Path(__file__).parents[2] / "cluster.yaml").read_text(), "cluster.yaml")
+    start = node_main.Start(settings, settings.nodes[0], "id", folder, "")
+    with pytest.raises(StoreDamaged, match="a bad block"):
+        node_main.run(start)
