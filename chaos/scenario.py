@@ -287,7 +287,7 @@ def _settings(document: Document, given: dict[str, Any]) -> list[Problem]:
         known = f"known here: {', '.join(sorted(SETTINGS))}"
         return [Problem(document.line_of(("settings", key)), ("settings", key), known) for key in unknown]
     try:
-        load_settings(settings_text(routers=1, overrides=given, data_folders={}), "settings")
+        load_settings(settings_text(nodes=3, routers=1, overrides=given, data_folders={}), "settings")
     except SettingsError as error:
         paths: list[tuple[KeyPath, str]] = [(("settings", *one.path), one.reason) for one in error.problems]
         return [Problem(document.line_of(path), path, reason) for path, reason in paths]

@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 
 from harness.http import HttpConnection
-from harness.settings import HOST, Overrides, free_http_port, settings_text
+from harness.settings import HOST, Overrides, free_http_port, node_names, settings_text
 from harness.waiting import wait_until
 from runtime.clock import SystemClock
 from tools.folder import ClusterFolder, read_settings
@@ -41,12 +41,13 @@ COMMAND_TIMEOUT_S = 90.0
 
 
 class LocalCluster:
-    """Three nodes in three AZs and some routers, as processes of this machine."""
+    """Three nodes or more in three AZs and some routers, as processes of this machine."""
 
     def __init__(
         self,
         folder: Path,
         *,
+        nodes: int = 3,
         routers: int = 1,
         overrides: Overrides | None = None,
         data_folders: Mapping[str, Path] | None = None,
@@ -54,9 +55,10 @@ class LocalCluster:
         """Nothing runs yet; `folder` must not be another cluster's. The rest: harness.settings.settings_text."""
         self.data = folder / "data"
         self._config = folder / "cluster.yaml"
+        self._nodes = nodes
         self._routers = routers
         folder.mkdir(parents=True, exist_ok=True)
-        text = settings_text(routers=routers, overrides=overrides or {}, data_folders=data_folders or {})
+        text = settings_text(nodes=nodes, routers=routers, overrides=overrides or {}, data_folders=data_folders or {})
         self._config.write_text(text, encoding="utf-8")
         self._folder = ClusterFolder(self.data)
         self._stops = StopRequests()
@@ -79,7 +81,7 @@ class LocalCluster:
             folder=self._folder.path,
             previous=previous,
             http_port=first,
-            running=frozenset(record.name for record in table.live([f"n{n}" for n in (1, 2, 3)] + self.router_names)),
+            running=frozenset(record.name for record in table.live(node_names(self._nodes) + self.router_names)),
             is_free=is_free,
             first_port=first_chosen_port(self._folder.path, end_port),
             end_port=end_port,
@@ -224,7 +226,7 @@ class LocalCluster:
             replicas = [replica for partition in status.partitions for replica in partition.replicas]
             whole = (
                 status.healthy
-                and all(node.up and len(node.peers) == 2 for node in status.nodes)
+                and all(node.up and len(node.peers) == self._nodes - 1 for node in status.nodes)
                 and all(router.ready for router in status.routers)
                 and all(node.routers == self._routers for node in status.nodes)
                 and all(replica.lag == 0 for replica in replicas)

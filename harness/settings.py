@@ -14,15 +14,19 @@ from tools.ports import ephemeral_begin, first_chosen_port, is_free
 
 HOST = "127.0.0.1"
 ZONES = ("az-a", "az-b", "az-c")
-NODES = ("n1", "n2", "n3")
 # Never bound: a new folder started with another HTTP port gets free ports for all of these (tools.resolve).
 _FILE_PORT = 1024
 
 Overrides = Mapping[str, object]
 
 
-def settings_text(*, routers: int, overrides: Overrides, data_folders: Mapping[str, Path]) -> str:
-    """A cluster.yaml of three nodes in three AZs and `routers` routers.
+def node_names(count: int) -> list[str]:
+    """n1, n2, ..."""
+    return [f"n{number + 1}" for number in range(count)]
+
+
+def settings_text(*, nodes: int, routers: int, overrides: Overrides, data_folders: Mapping[str, Path]) -> str:
+    """A cluster.yaml of `nodes` nodes, one after the other in the three AZs, and `routers` routers.
 
     `overrides` are further top-level sections, `data_folders` data folders by node id where not the usual one.
     """
@@ -31,13 +35,13 @@ def settings_text(*, routers: int, overrides: Overrides, data_folders: Mapping[s
         "nodes": [
             {
                 "id": name,
-                "az": zone,
+                "az": ZONES[number % len(ZONES)],
                 "host": HOST,
                 "port": next(ports),
                 "metrics_port": next(ports),
                 "data": str(data_folders.get(name, "")),
             }
-            for name, zone in zip(NODES, ZONES, strict=True)
+            for number, name in enumerate(node_names(nodes))
         ],
         "routers": [
             {

@@ -30,6 +30,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from node.background.expiry import ExpirySweeper
 from node.background.leaders import LeaderDaemon
+from node.background.replicas import ReplicaDaemon
 from node.background.tables import TableDaemon
 from node.damage import (
     NotSetAside,
@@ -42,9 +43,10 @@ from node.damage import (
 )
 from node.faults.injector import FaultInjector
 from node.faults.service import FaultService, NoToken, read_token
-from node.host import HostSettings, NodeHost
+from node.host import NodeHost
 from node.identity import WrongData, claim
 from node.metrics import NodeMetrics
+from node.ports import HostSettings
 from node.service import NodeService, hand_over
 from node.storage.errors import StoreDamaged, StoreError
 from node.storage.rocks import RocksStore
@@ -224,6 +226,7 @@ class Node:
             if self.faults is None
             else TableDaemon(self.host, clock, addresses, shape_call=self.faults.links.dial_report)
         )
+        self.replicas = ReplicaDaemon(self.host, clock, lambda: self.tables.confirmed_at, self.tables.changed)
         self.sweeper = ExpirySweeper(self.host, clock, settings.background.ttl_sweep_interval_ms / 1000)
         self.service = NodeService(
             self.host,
@@ -314,6 +317,7 @@ class Node:
             owner.start(f"link:{peer}", link.run())
         owner.start("tables", self.tables.run())
         owner.start("leaders", self.leaders.run())
+        owner.start("replicas", self.replicas.run())
         owner.start("expiry", self.sweeper.run())
         owner.start("timer", self._timer())
         owner.start("watch", watch_host(self.host, self.links))

@@ -7,6 +7,7 @@ sync that began after the fact was written, and syncs are counted, never assumed
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 Held = TypeVar("Held")
@@ -37,6 +38,10 @@ class Durability(Generic[Held]):
     def hold(self, item: Held) -> None:
         """Keep `item` until everything journalled so far is durable."""
         self._held.append((self._written + (1 if self._collecting else 0), item))
+
+    def drop(self, is_void: Callable[[Held], bool]) -> None:
+        """Forget held items that are not true any more once they may leave."""
+        self._held = deque(held for held in self._held if not is_void(held[1]))
 
     def batch_written(self) -> None:
         """The collected batch is written."""

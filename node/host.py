@@ -2,96 +2,44 @@
 
 Built by node.__main__ (real store, gRPC links) and by the simulation (memory twins). Messages and operations are
 handed in as they arrive; the turn then judges and proposes, ticks the groups, ships appends, writes the shared batch
-and starts a sync in a thread, if none runs. Law 2: an answer leaves after the batch with its effect is written; a
-message that tells of a journalled fact leaves after its sync. A failed write or sync stops the process: what is on
-disk is not known.
+and starts a sync in a thread, if none runs. Which groups are here says node.holdings. Law 2: an answer leaves after
+the batch with its effect is written; a message that tells of a journalled fact leaves after its sync. A failed write
+or sync stops the process: what is on disk is not known.
 """
 
 from __future__ import annotations
 
-import functools
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ParamSpec, Protocol
 
 from node.durability import Durability
+from node.holdings import Holdings
 from node.indexing.cluster import CatalogCluster
 from node.machine.catalog import CatalogPartitionState
 from node.machine.state import PartitionState
 from node.metrics import NodeMetrics
 from node.partition import Partition
+from node.ports import HostSettings, Links, Loop, stops_process
 from node.range_turns import RangeTurns
 from node.sessions import RouterSession
 from node.sync_watch import SyncWatch
-from replication.group import ReplicaParts, ReplicationSettings
+from replication.group import ReplicaParts
 from replication.journal import GroupJournal
 from replication.messages import Kind, Message
 from replication.ports import Store
 from replication.raft import RaftReplica
+from replication.retirement import retire, retired_groups, stored_groups
 from runtime.clock import Clock, HybridClock
 from runtime.logs import get_logger
 from topology.placement import CATALOG_PARTITION
 from wire import catalog_pb2, data_pb2
 
 log = get_logger()
-Arguments = ParamSpec("Arguments")
 
 # Operations and messages in one turn from which on a node counts as busy.
 BUSY_ARRIVALS = 4
 # A sync that takes longer than this will not end: the process stops, and its replicas are rebuilt elsewhere or later.
 SYNC_STUCK_S = 30.0
-
-
-def _stops_process(method: Callable[Arguments, None]) -> Callable[Arguments, None]:
-    """A way into the host: a broken invariant or a failing store must stop the process, not only the calling task."""
-
-    @functools.wraps(method)
-    def guarded(*arguments: Arguments.args, **keywords: Arguments.kwargs) -> None:
-        try:
-            method(*arguments, **keywords)
-        except Exception as error:
-            host = arguments[0]
-            assert isinstance(host, NodeHost)
-            host.stop_process(error)
-
-    return guarded
-
-
-class Links(Protocol):
-    """Messages out to other nodes."""
-
-    def send(self, target: str, group_id: int, message: Message) -> None:
-        """Queue for the stream to `target`; dropped when the stream is down."""
-        ...
-
-
-class Loop(Protocol):
-    """What the host needs of an event loop."""
-
-    def call_soon(self, callback: Callable[[], None]) -> object:
-        """Run after what is ready now."""
-        ...
-
-    def call_spaced(self, callback: Callable[[], None]) -> object:
-        """Run after a short pause, for more to arrive."""
-        ...
-
-    def sync_in_thread(self, sync: Callable[[], None], ended: Callable[[BaseException | None], None]) -> None:
-        """Run `sync` off the loop, then `ended` on it."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostSettings:
-    """Who this node is and what it holds."""
-
-    node_id: str
-    # Partition id -> node ids of its replicas; only those that name this node are hosted.
-    partitions: dict[int, tuple[str, ...]]
-    replication: ReplicationSettings
-    proposals_in_flight_max: int
-    durable: bool
 
 
 class NodeHost:
@@ -125,27 +73,33 @@ class NodeHost:
         self._store = store
         self._links = links
         self._loop = loop
+        self._clock = clock
         self._monotonic = clock.monotonic
+        self._randomness = randomness
         self.stop_process = stop_process
         self._range_turns = RangeTurns(lambda: loop.call_soon(self._read_ranges), clock.monotonic)
         self._durability: Durability[tuple[str, int, Message]] = Durability()
         self._groups: dict[int, RaftReplica] = {}
+        self._holdings = Holdings(settings.node_id, settings.partitions)
+        # Groups held here that the catalog does not name this node for; nearly always none.
+        self._strangers: list[int] = []
+        # Peers whose stream is up, in the order in which they came: a group that is opened later is told of them.
+        self._connected: dict[str, None] = {}
         self._states: dict[int, PartitionState] = {}
         self._dirty: set[int] = set()
         self._journals_changed: set[int] = set()
-        self._unsynced: dict[int, int] = {}
+        self._unsynced: set[int] = set()
         self._dirty_sessions: list[RouterSession] = []
         self._is_kicked = False
         self._arrivals = 0
         self._arrivals_last_turn = 0
         self._sync_watch = SyncWatch()
-        for group_id, replicas in sorted(settings.partitions.items()):
-            if settings.node_id in replicas:
-                self._open_group(group_id, replicas, clock, randomness)
+        for group_id, voters in self._holdings.at_start(stored_groups(store), retired_groups(store)).items():
+            self._open_group(group_id, voters)
         # What opening collected (a first entry, leftovers of a snapshot) goes out with the first turn.
         self._kick()
 
-    def _open_group(self, group_id: int, replicas: tuple[str, ...], clock: Clock, randomness: random.Random) -> None:
+    def _open_group(self, group_id: int, first_voters: tuple[str, ...]) -> RaftReplica:
         state: PartitionState
         if group_id == CATALOG_PARTITION:
             state = self._catalog_state = CatalogPartitionState(
@@ -157,11 +111,11 @@ class NodeHost:
             ReplicaParts(
                 group_id=group_id,
                 self_id=self.settings.node_id,
-                journal=GroupJournal(self._store, self, group_id, replicas),
+                journal=GroupJournal(self._store, self, group_id, first_voters),
                 machine=state,
                 host=self,
-                monotonic=clock.monotonic,
-                randomness=randomness,
+                monotonic=self._monotonic,
+                randomness=self._randomness,
                 settings=self.settings.replication,
             )
         )
@@ -174,8 +128,38 @@ class NodeHost:
             self._range_turns,
             self.settings.proposals_in_flight_max,
             self._cluster,
-            clock.wall_ms,
+            self._clock.wall_ms,
         )
+        for peer in self._connected:
+            group.peer_connected(peer)
+        return group
+
+    def _close_strangers(self) -> None:
+        """Delete the replicas that left this node. In a turn, before its batch: nothing of them may follow."""
+        for group_id in self._strangers:
+            group = self._groups[group_id]
+            memberships = group.journal.memberships_since(group.commit_index)
+            if not group.is_leader and self._holdings.is_over(group_id, memberships):
+                self._close_group(group_id)
+        self._strangers = self._holdings.strangers(self._groups)
+
+    def _close_group(self, group_id: int) -> None:
+        """Collect, in one batch, the end of a replica and of all its data: a crash leaves both or neither."""
+        group, partition = self._groups.pop(group_id), self.partitions.pop(group_id)
+        state = self._states.pop(group_id)
+        for forgotten in (self._dirty, self._journals_changed, self._unsynced):
+            forgotten.discard(group_id)
+        # What waits for a sync tells of a log that will be gone by then.
+        self._durability.drop(lambda held: held[1] == group_id)
+        partition.refuse_held()
+        self._range_turns.drop(state)
+        state.delete()
+        retire(self._store, group_id)
+        self._durability.journal_changed()
+        self.metrics.forget_partition(group_id)
+        for session in self.sessions:
+            session.push_leader(group_id, None, group.term)
+        log.info("replica_closed", partition=group_id, membership_index=group.membership.index)
 
     # ------------------------------------------------------------------ replication.ports.Host
     def send(self, group_id: int, target: str, message: Message, *, durable: bool) -> None:
@@ -191,9 +175,10 @@ class NodeHost:
         self._durability.journal_changed()
 
     def wake(self, group_id: int) -> None:
-        """Give the group a turn."""
-        self._dirty.add(group_id)
-        self._kick()
+        """Give the group a turn, if it is still here."""
+        if group_id in self._groups:
+            self._dirty.add(group_id)
+            self._kick()
 
     def leadership_changed(self, group_id: int) -> None:
         """Tell the routers and count."""
@@ -206,7 +191,7 @@ class NodeHost:
             session.push_leader(group_id, group.leader_id, group.term)
 
     # ------------------------------------------------------------------ arrivals
-    @_stops_process
+    @stops_process
     def operations_arrived(self, session: RouterSession, operations: list[data_pb2.Operation]) -> None:
         """Take a router's operations; nobody waits for those of an outdated stream."""
         if session.is_outdated:
@@ -226,22 +211,26 @@ class NodeHost:
         self.metrics.count_operations(counts)
         self._kick()
 
-    @_stops_process
+    @stops_process
     def message_arrived(self, sender: str, group_id: int, message: Message) -> None:
         """Take one Raft message."""
         group = self._groups.get(group_id)
-        if group is not None:
-            self._arrivals += 1
-            kind = message.kind
-            if kind is Kind.FEED or kind is Kind.FEED_DONE:
-                self._take_feed_message(sender, group_id, message)
+        kind = message.kind
+        if group is None:
+            if not self._holdings.may_open(group_id, kind):
                 return
-            group.receive(sender, message)
-            # Dealt with by receiving it: a read barrier, and a second follower's word on what is committed already.
-            if kind is Kind.READ_BARRIER or (kind is Kind.APPEND_OK and message.index <= group.commit_index):
-                return
-            self._dirty.add(group_id)
-            self._kick()
+            log.info("replica_opened", partition=group_id, leader=sender, term=message.term)
+            group = self._open_group(group_id, ())
+        self._arrivals += 1
+        if kind is Kind.FEED or kind is Kind.FEED_DONE:
+            self._take_feed_message(sender, group_id, message)
+            return
+        group.receive(sender, message)
+        # Dealt with by receiving it: a read barrier, and a second follower's word on what is committed already.
+        if kind is Kind.READ_BARRIER or (kind is Kind.APPEND_OK and message.index <= group.commit_index):
+            return
+        self._dirty.add(group_id)
+        self._kick()
 
     def _take_feed_message(self, sender: str, group_id: int, message: Message) -> None:
         indexing = self.partitions[group_id].indexing
@@ -262,31 +251,31 @@ class NodeHost:
         group = self._groups.get(group_id)
         return group.leader_id if group is not None else None
 
-    @_stops_process
+    @stops_process
     def peer_connected(self, peer: str) -> None:
         """The stream to `peer` is up."""
-        for group_id, group in self._groups.items():
-            group.peer_connected(peer)
-            self._dirty.add(group_id)
-        self._kick()
+        self._connected[peer] = None
+        self._tell_groups(lambda group: group.peer_connected(peer))
 
-    @_stops_process
+    @stops_process
     def peer_disconnected(self, peer: str) -> None:
         """The stream to `peer` is down."""
-        for group_id, group in self._groups.items():
-            group.peer_disconnected(peer)
-            self._dirty.add(group_id)
-        self._kick()
+        self._connected.pop(peer, None)
+        self._tell_groups(lambda group: group.peer_disconnected(peer))
 
-    @_stops_process
+    @stops_process
     def peer_lost(self, peer: str) -> None:
         """`peer` closed its stream to this node."""
+        self._tell_groups(lambda group: group.peer_lost(peer))
+
+    def _tell_groups(self, tell: Callable[[RaftReplica], None]) -> None:
+        """Every group, a member's or not: who is none today may be one tomorrow."""
         for group_id, group in self._groups.items():
-            group.peer_lost(peer)
+            tell(group)
             self._dirty.add(group_id)
         self._kick()
 
-    @_stops_process
+    @stops_process
     def session_opened(self, session: RouterSession) -> None:
         """A router connected: it gets the catalog and all leaders.
 
@@ -314,7 +303,7 @@ class NodeHost:
         self._dirty_sessions.append(session)
         self._kick()
 
-    @_stops_process
+    @stops_process
     def timer(self) -> None:
         """Called every few milliseconds: give a turn to groups whose time has come."""
         now = self._monotonic()
@@ -371,9 +360,13 @@ class NodeHost:
         if catalog is not None:
             for session in self.sessions:
                 session.push_catalog(catalog)
+            self._holdings.take(catalog)
+            self._strangers = self._holdings.strangers(self._groups)
+            if self._strangers:
+                self._kick()
         self.on_catalog_changed()
 
-    @_stops_process
+    @stops_process
     def _read_ranges(self) -> None:
         self._range_turns.run()
 
@@ -387,11 +380,13 @@ class NodeHost:
             else:
                 self._loop.call_soon(self._turn)
 
-    @_stops_process
+    @stops_process
     def _turn(self) -> None:
         self._is_kicked = False
         now = self._monotonic()
         self._arrivals_last_turn, self._arrivals = self._arrivals, 0
+        if self._strangers:
+            self._close_strangers()
         dirty, self._dirty = self._dirty, set()
         groups, partitions = self._groups, self.partitions
         # Sorted: the order of effects must not depend on hashing, or a simulated run could not be repeated.
@@ -429,13 +424,13 @@ class NodeHost:
     def _write_and_sync(self) -> None:
         self._store.write_batch()
         if self._journals_changed:
-            for group_id in self._journals_changed:
-                self._unsynced[group_id] = 0
+            self._unsynced |= self._journals_changed
             self._journals_changed.clear()
         self._durability.batch_written()
         if not self._durability.start_sync():
             return
-        covered = {group_id: self._groups[group_id].journal.sync_starts() for group_id in self._unsynced}
+        unsynced = [self._groups[group_id] for group_id in sorted(self._unsynced)]
+        covered = [(group, group.journal.sync_starts()) for group in unsynced]
         self._unsynced.clear()
         if not self.settings.durable:
             self._sync_ended(covered, None)
@@ -443,16 +438,18 @@ class NodeHost:
         self._sync_watch.started(self._monotonic())
         self._loop.sync_in_thread(self._store.sync, lambda error: self._sync_ended(covered, error))
 
-    @_stops_process
-    def _sync_ended(self, covered: dict[int, int], error: BaseException | None) -> None:
+    @stops_process
+    def _sync_ended(self, covered: list[tuple[RaftReplica, int]], error: BaseException | None) -> None:
         if error is not None:
             # After a failed sync the kernel may have dropped the pages: nothing that follows could be trusted.
             self.stop_process(error)
             return
         if self._sync_watch.started_at is not None:
             self.metrics.sync_seconds.observe(self._sync_watch.ended(self._monotonic()))
-        for group_id, index in sorted(covered.items()):
-            group = self._groups[group_id]
+        for group, index in covered:
+            group_id = group.group_id
+            if self._groups.get(group_id) is not group:
+                continue  # it left meanwhile, and is perhaps back with another log: what was synced is not of that one
             group.synced(index)
             # Only a leader's commit can move by it; what a follower has to say is among the held messages.
             if group.is_leader:

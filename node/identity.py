@@ -1,7 +1,8 @@
 """Whose data a folder holds: checked before a replica says a word.
 
-Called by node.__main__ on the opened store. Law: a folder belongs to one node of one cluster, and a replica's members
-never change behind its back: two sets of members for one group could both elect a leader.
+Called by node.__main__ on the opened store. Law: a folder belongs to one node of one cluster, and the members with
+which a group begins never change behind its back: two sets of them for one group could both elect a leader. Who came
+and went later is in the group's own log.
 """
 
 from __future__ import annotations
@@ -10,14 +11,17 @@ import orjson
 
 from replication.ports import Family, Store
 from replication.rebuild import mark_rebuilding, read_mark
+from replication.retirement import retired_groups, stored_groups
 
 _KEY = b"identity"
 # What lies in the folder: 2 is records (docs/decisions/0010), 3 the request ids of applied writes beside the outbox
-# (docs/decisions/0018), 4 journal records with checksums (docs/decisions/0017): a program for less would misread them.
+# (docs/decisions/0018), 4 journal records with checksums (docs/decisions/0017), 5 who belongs to a group, in its log
+# and beside it (docs/decisions/0013): a program for less would misread them.
 # A folder from before has no number.
-STORAGE_FORMAT = 4
-# Nothing to convert: the memory of request ids is empty and fills, records without a checksum are read as they are.
-READABLE_FORMATS = (2, 3, STORAGE_FORMAT)
+STORAGE_FORMAT = 5
+# Nothing to convert: the memory of request ids is empty and fills, records without a checksum are read as they are, and
+# a group without a record of its members has those of the placement.
+READABLE_FORMATS = (2, 3, 4, STORAGE_FORMAT)
 
 
 class WrongData(Exception):
@@ -32,18 +36,19 @@ def claim(
     partitions: dict[int, tuple[str, ...]],
     rebuild_nonce: int | None = None,
 ) -> None:
-    """Mark an empty store as this node's, or check that it is. `partitions`: the members of each group.
+    """Mark an empty store as this node's, or check that it is. `partitions`: the first members of each group.
 
     With `rebuild_nonce` (64 random bits) the node lost what it had: the empty store is marked so that none of its
-    replicas votes before it is rebuilt, in the same write as the claim. A store that is marked already is taken as it
-    is. Raises WrongData with what differs and what to do.
+    replicas votes before it is rebuilt, in the same write as the claim. Nobody knows which replicas had moved here, so
+    every group of the cluster is marked: the mark of one that is not here costs nothing, and one that comes later is
+    rebuilt then. A store that is marked already is taken as it is. Raises WrongData with what differs and what to do.
     """
     hosted = {str(group_id): list(members) for group_id, members in sorted(partitions.items()) if node_id in members}
     wanted = {"node": node_id, "cluster": cluster_id, "groups": hosted, "format": STORAGE_FORMAT}
     record = store.get(Family.META, _KEY)
     if record is None:
         if rebuild_nonce is not None:
-            mark_rebuilding(store, sorted(int(group_id) for group_id in hosted), rebuild_nonce)
+            mark_rebuilding(store, sorted(partitions), rebuild_nonce)
         store.put(Family.META, _KEY, orjson.dumps(wanted))
         store.write_batch()
         store.sync()
@@ -63,7 +68,9 @@ def claim(
             "the nodes or partitions in the settings differ from those this cluster was made with: "
             "put cluster.yaml back as it was, or start with an empty data folder"
         )
-    if rebuild_nonce is not None and all(read_mark(store, int(group_id)) is None for group_id in hosted):
+    placed = {group_id for group_id, members in partitions.items() if node_id in members}
+    held = (placed - retired_groups(store)) | stored_groups(store)
+    if rebuild_nonce is not None and all(read_mark(store, group_id) is None for group_id in held):
         raise WrongData(
             "this node's data is there and whole: it cannot be rebuilt over it; "
             "start it without --rebuild, or move its data folder away first"

@@ -87,6 +87,26 @@ class NodeMetrics:
             "trizone_ttl_last_sweep_timestamp_seconds", "When that sweep ended, since 1970", registry=registry
         )
 
+    def forget_partition(self, partition: int) -> None:
+        """Its replica left: a gauge that stays would tell of it for ever."""
+        gauges = (
+            self.proposals,
+            self.applied_index,
+            self.commit_index,
+            self.apply_lag,
+            self.commit_lag,
+            self.term,
+            self.is_leader,
+            self.rebuilding,
+            self.log_entries,
+            self.queue_depth,
+            self.index_backlog,
+            self.index_lag,
+        )
+        for gauge in gauges:
+            gauge.remove(partition)
+        self.follower_lag.remove_by_labels({"partition": str(partition)})
+
     def flush_turns(self) -> None:
         """Move the turns since the last call into the counters."""
         self._turns.inc(self.new_turns)

@@ -83,14 +83,14 @@ class Partition:
     def arrive(self, session: RouterSession, operation: data_pb2.Operation, kind: int) -> bool:
         """Take one operation of `kind`. True: the partition wants a turn."""
         if kind == _GET_EVENTUAL:
-            if self.group.rebuild is not None:
+            if self.group.rebuild is not None or not self.group.is_voter:
                 session.refuse(operation.id, data_pb2.UNAVAILABLE)
                 return False
             item = self.state.get(keyspace.item_key(operation.table_id, operation.key))
             session.answer(operation.id, OK, item or b"")
             return False
         if kind == _RANGE_EVENTUAL:
-            if self.group.rebuild is not None:
+            if self.group.rebuild is not None or not self.group.is_voter:
                 session.refuse(operation.id, data_pb2.UNAVAILABLE)
                 return False
             self._range_turns.read(self.state, session, operation)

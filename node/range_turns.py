@@ -95,6 +95,14 @@ class RangeTurns:
         if self._units_left < CALLBACK_UNITS or waiting or opened:
             self._call_back()
 
+    def drop(self, rows: Rows) -> None:
+        """The replica with these rows leaves: a page of it would end where they were deleted, and look complete."""
+        for reads in (self._waiting, self._open):
+            dropped = [read for read in reads if read.rows is rows]
+            for read in dropped:
+                reads.remove(read)
+                read.session.refuse(read.operation.id, data_pb2.WRONG_PARTITION)
+
     def _may_begin(self) -> bool:
         """Whether one more read may hold items; the others wait without having cost anything."""
         return len(self._open) < READS_OPEN_MAX

@@ -18,10 +18,12 @@ from node.background.expiry import FORCED_PAUSE_S, ExpirySweeper
 from node.background.tables import TableDaemon
 from node.faults.injector import FaultInjector
 from node.host import NodeHost
+from node.partition import Partition
 from node.sessions import QUEUED_BYTES_MAX, RouterSession
 from runtime.clock import Clock
 from runtime.logs import get_logger
 from runtime.pacing import Pacer
+from topology import moves
 from topology.placement import CATALOG_PARTITION
 from wire import catalog_pb2, data_pb2, log_pb2, services
 
@@ -76,6 +78,7 @@ class NodeService:
                     services.ADMIN_TRANSFER: (data_pb2.TransferRequest.FromString, self.transfer),
                     services.ADMIN_SWEEP: (data_pb2.SweepRequest.FromString, self.sweep),
                     services.ADMIN_SET_INDEX_DELAY: (data_pb2.IndexDelayRequest.FromString, self.set_index_delay),
+                    services.ADMIN_MOVE: (data_pb2.MoveRequest.FromString, self.move),
                     services.CONTROL_REPORT: (data_pb2.NodeReport.FromString, report),
                 }
             ),
@@ -171,8 +174,10 @@ class NodeService:
             faults=self._faults.texts() if self._faults is not None else (),
             damage=self._damage,
         )
+        catalog = host.catalog
         for group_id, partition in host.partitions.items():
             group = host.group(group_id).status()
+            placed = moves.find(catalog, group_id) if catalog is not None else None
             status.replicas.add(
                 partition=group_id,
                 role=group.role,
@@ -185,6 +190,9 @@ class NodeService:
                 match_index=group.match_index,
                 index_backlog_records=partition.index_backlog if group.role == "leader" else 0,
                 index_lag_ms=partition.index_lag_ms() if group.role == "leader" else 0,
+                voters=group.membership.voters,
+                learners=group.membership.learners,
+                target_replicas=placed.target_replicas if placed is not None else (),
             )
         return status
 
@@ -206,12 +214,53 @@ class NodeService:
         self, request: data_pb2.IndexDelayRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> data_pb2.IndexDelayReply:
         """Set the least age of what is applied to global indexes; answered when every node alive goes by it."""
-        partition = self._host.partitions.get(CATALOG_PARTITION)
-        if partition is None or not partition.group.is_ready_leader:
-            leader = partition.group.leader_id if partition is not None else None
-            return data_pb2.IndexDelayReply(accepted=False, leader=leader or "")
+        partition = self._led_catalog()
+        if partition is None:
+            return data_pb2.IndexDelayReply(accepted=False, leader=self._catalog_leader())
         command = catalog_pb2.CatalogCommand()
         command.set_index_delay.index_delay_ms = request.index_delay_ms
+        await self._commit(partition, command, context)
+        await self._until_served(self._host.catalog_version)
+        return data_pb2.IndexDelayReply(accepted=True)
+
+    async def move(
+        self, request: data_pb2.MoveRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> data_pb2.MoveReply:
+        """Say where the replicas of a partition shall be; answered when the catalog says so, before they move."""
+        partition, catalog = self._led_catalog(), self._host.catalog
+        if partition is None or catalog is None:
+            return data_pb2.MoveReply(accepted=False, leader=self._catalog_leader())
+        moved = moves.find(catalog, request.partition)
+        if moved is None:
+            return data_pb2.MoveReply(accepted=False, reason=f"there is no partition {request.partition}")
+        command = catalog_pb2.MovePartition(
+            partition=request.partition, target_replicas=request.target_replicas, if_generation=moved.generation
+        )
+        judged = moves.with_target(moved, command, catalog.nodes)
+        if judged.outcome == catalog_pb2.CATALOG_OK:
+            await self._commit(partition, catalog_pb2.CatalogCommand(move_partition=command), context)
+            now = moves.find(self._host.catalog or catalog, request.partition)
+            if now is not None and set(moves.wanted_replicas(now)) == set(request.target_replicas):
+                return data_pb2.MoveReply(accepted=True)
+            return data_pb2.MoveReply(accepted=False, reason="its replicas or its target changed at the same time")
+        return data_pb2.MoveReply(accepted=False, reason=judged.reason)
+
+    def _led_catalog(self) -> Partition | None:
+        """The catalog's partition, if this node leads it."""
+        partition = self._host.partitions.get(CATALOG_PARTITION)
+        return partition if partition is not None and partition.group.is_ready_leader else None
+
+    def _catalog_leader(self) -> str:
+        partition = self._host.partitions.get(CATALOG_PARTITION)
+        return (partition.group.leader_id if partition is not None else None) or ""
+
+    async def _commit(
+        self,
+        partition: Partition,
+        command: catalog_pb2.CatalogCommand,
+        context: grpc.aio.ServicerContext[Any, Any],
+    ) -> None:
+        """Let the catalog take a command; asking again does no harm, whatever became of one that was not committed."""
         committed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         partition.propose_own(
             log_pb2.LogEntry(catalog_commands=[command]),
@@ -219,10 +268,7 @@ class NodeService:
         )
         self._host.wake(CATALOG_PARTITION)
         if not await committed:
-            # Asking again does no harm, whatever became of it.
             await context.abort(grpc.StatusCode.UNAVAILABLE, "leadership was lost meanwhile")
-        await self._until_served(self._host.catalog_version)
-        return data_pb2.IndexDelayReply(accepted=True)
 
     async def _until_served(self, version: int) -> None:
         """Wait until every node that is alive has this catalog, but not for ever: one may die meanwhile."""

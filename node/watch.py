@@ -35,10 +35,13 @@ def read_host(host: NodeHost, links: PeerLinks) -> None:
         is_leader = status.role == "leader"
         metrics.index_backlog.labels(group_id).set(partition.index_backlog if is_leader else 0)
         metrics.index_lag.labels(group_id).set(partition.index_lag_ms() / 1000 if is_leader else 0)
-        for follower in host.group(group_id).peer_ids:
+        others = set(status.membership.members) - {host.settings.node_id}
+        for follower in sorted(others):
             # A follower's gauge must not keep the lag it had when this node led.
             acknowledged = status.match_index.get(follower, status.last_index)
             metrics.follower_lag.labels(group_id, follower).set(status.last_index - acknowledged)
+        for other in links.links.keys() - others:
+            metrics.follower_lag.remove(group_id, other)
 
 
 async def watch_host(host: NodeHost, links: PeerLinks) -> None:

@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry
 
-from node.host import HostSettings, NodeHost
+from node.host import NodeHost
 from node.machine.state import STATE_FAMILIES, PartitionState
 from node.metrics import NodeMetrics
+from node.ports import HostSettings
 from node.service import hand_over
 from node.sessions import RouterSession
 from node.storage import keyspace

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from node.background.expiry import ExpirySweeper
 from node.background.leaders import LeaderDaemon
+from node.background.replicas import ReplicaDaemon
 from node.background.tables import TableDaemon
 from node.service import NodeService
 from runtime.pacing import Pacer
@@ -34,6 +35,7 @@ class NodeServices:
             lambda peer: machine.network.is_connected(process.node_id, peer),
         )
         tables = TableDaemon(host, clock, addresses, pipes.open_channel(process))
+        replicas = ReplicaDaemon(host, clock, lambda: tables.confirmed_at, tables.changed)
         sweeper = ExpirySweeper(host, clock, settings.background.ttl_sweep_interval_ms / 1000)
         service = NodeService(
             host,
@@ -48,6 +50,7 @@ class NodeServices:
         )
         tasks.start("tables", tables.run())
         tasks.start("leaders", leaders.run())
+        tasks.start("replicas", replicas.run())
         tasks.start("expiry", sweeper.run())
         pipes.serve(
             own.address,

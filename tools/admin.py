@@ -1,4 +1,4 @@
-"""What an operator asks nodes to do: sweep expired items, delay global indexes.
+"""What an operator asks nodes to do: sweep expired items, delay global indexes, move replicas.
 
 Called by the commands of tools.cli. Law: asking twice does no harm, so a call that failed is just made again; who did
 not answer is named.
@@ -15,11 +15,11 @@ from tools.errors import CommandError
 from tools.probe import reachable_host
 from topology.settings import NodeSettings, join_address
 from wire import data_pb2 as pb
-from wire.services import ADMIN_SET_INDEX_DELAY, ADMIN_SWEEP, CHANNEL_OPTIONS
+from wire.services import ADMIN_MOVE, ADMIN_SET_INDEX_DELAY, ADMIN_SWEEP, CHANNEL_OPTIONS
 
 # A sweep reads every row of its tables.
 SWEEP_TIMEOUT_S = 600.0
-DELAY_TIMEOUT_S = 5.0
+COMMAND_TIMEOUT_S = 5.0
 
 
 class Operator:
@@ -72,23 +72,36 @@ class Operator:
 
     def set_index_delay(self, index_delay_ms: int) -> None:
         """Set the delay through the catalog's leader, whoever it is. Raises CommandError when there is none."""
-        refusals = []
         request = pb.IndexDelayRequest(index_delay_ms=index_delay_ms)
+        self._ask_catalog_leader(ADMIN_SET_INDEX_DELAY, request, pb.IndexDelayReply, "the delay was not set")
+
+    def move(self, partition: int, target: Sequence[str]) -> None:
+        """Let the catalog say where the replicas of a partition shall be. Raises CommandError with why it does not."""
+        request = pb.MoveRequest(partition=partition, target_replicas=target)
+        reply: pb.MoveReply = self._ask_catalog_leader(
+            ADMIN_MOVE, request, pb.MoveReply, f"partition {partition} was not moved"
+        )
+        if not reply.accepted:
+            raise CommandError(f"partition {partition} is not moved: {reply.reason}")
+
+    def _ask_catalog_leader(self, method: str, request: Any, reply_type: Any, failure: str) -> Any:
+        """The answer of the catalog's leader, whoever it is. Raises CommandError when there is none."""
+        refusals = []
         for node, channel in self._channels.items():
             call: Any = channel.unary_unary(
-                ADMIN_SET_INDEX_DELAY,
-                request_serializer=pb.IndexDelayRequest.SerializeToString,
-                response_deserializer=pb.IndexDelayReply.FromString,
+                method,
+                request_serializer=type(request).SerializeToString,
+                response_deserializer=reply_type.FromString,
             )
             try:
-                if call(request, timeout=DELAY_TIMEOUT_S).accepted:
-                    return
-                refusals.append(f"{node} does not lead the catalog")
+                reply = call(request, timeout=COMMAND_TIMEOUT_S)
             except grpc.RpcError as error:
                 refusals.append(f"{node}: {_reason(error)}")
-        raise CommandError(
-            f"the delay was not set: {', '.join(refusals)}", hint="the same again, once the catalog has a leader"
-        )
+                continue
+            if reply.accepted or getattr(reply, "reason", ""):
+                return reply
+            refusals.append(f"{node} does not lead the catalog")
+        raise CommandError(f"{failure}: {', '.join(refusals)}", hint="the same again, once the catalog has a leader")
 
 
 def _reason(error: grpc.RpcError) -> str:

@@ -26,12 +26,13 @@ from tools.fault_commands import fault
 from tools.folder import DEFAULT_FOLDER, ClusterFolder, read_settings
 from tools.history_commands import history
 from tools.invocation import TRIZONE
+from tools.partition_commands import partition
 from tools.ports import ephemeral_begin, first_chosen_port, is_free, is_loopback
 from tools.probe import NodeProbe, ask_routers
 from tools.processes import ProcessRecord, ProcessTable, send, wait_for_end
 from tools.resolve import resolve
 from tools.signals import StopRequests
-from tools.status import damage_lines, fault_lines, index_lag_table, partition_table, process_table, summary
+from tools.status import damage_lines, fault_lines, index_lag_table, move_lines, partition_table, process_table, summary
 from tools.supervisor import Supervisor
 from tools.tail import follow_file, tail_file
 from topology.settings import ClusterSettings, FaultInjectionSettings
@@ -59,6 +60,7 @@ app.add_typer(ttl, name="ttl")
 app.add_typer(index, name="index")
 app.add_typer(fault, name="fault")
 app.add_typer(history, name="history")
+app.add_typer(partition, name="partition")
 
 
 DataOption = Annotated[Path, typer.Option("--data", help="The cluster's data folder.", show_default=True)]
@@ -242,7 +244,7 @@ def status(data: DataOption = DEFAULT_FOLDER, as_json: JsonOption = False) -> No
     else:
         show(out, process_table(found))
         show(out, partition_table(found))
-        for line in (*damage_lines(found), *fault_lines(found)):
+        for line in (*move_lines(found), *damage_lines(found), *fault_lines(found)):
             say(line)
         say(summary(found))
     if not found.healthy:

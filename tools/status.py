@@ -24,7 +24,8 @@ class ReplicaRow:
     """One replica. Indexes are of the partition's log; None: its node did not answer."""
 
     node: str
-    role: str  # leader, follower, candidate, installing, rebuilding; down
+    # leader, follower, candidate, installing, rebuilding, learner; leaving: the group does not count it; down
+    role: str
     commit_index: int | None
     applied_index: int | None
     last_index: int | None
@@ -43,6 +44,8 @@ class PartitionRow:
     # Changes that its global indexes lack, and the age of the oldest; None: no leader said so.
     index_backlog_records: int | None = None
     index_lag_ms: int | None = None
+    # Where its replicas are being moved; empty: nowhere.
+    target_replicas: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,23 +164,33 @@ def _partition_row(
     # A leader that was cut off may not know of its successor yet; the higher term is the later one.
     term, leader = max(leaders, default=(max((replica.term for replica in replicas.values()), default=0), ""))
     last_index = replicas[leader].last_index if leader else None
-    members = set(replicas) | (set(replicas[leader].match_index) if leader else set(placed))
+    known = replicas.get(leader)
+    # Without a leader whoever is furthest knows best who belongs to it.
+    told = known or max(replicas.values(), key=lambda replica: (replica.term, replica.last_index), default=None)
+    members = {*told.voters, *told.learners} if told is not None else set(placed)
     return PartitionRow(
         id=number,
         first_hash=first_hash,
         leader=leader,
         term=term,
-        replicas=tuple(_replica_row(node, replicas.get(node), last_index) for node in sorted(members)),
-        index_backlog_records=replicas[leader].index_backlog_records if leader else None,
-        index_lag_ms=replicas[leader].index_lag_ms if leader else None,
+        replicas=tuple(
+            _replica_row(node, replicas.get(node), last_index, is_member=node in members)
+            for node in sorted(members | set(replicas))
+        ),
+        index_backlog_records=known.index_backlog_records if known is not None else None,
+        index_lag_ms=known.index_lag_ms if known is not None else None,
+        target_replicas=tuple(told.target_replicas) if told is not None else (),
     )
 
 
-def _replica_row(node: str, replica: pb.ReplicaStatus | None, last_index: int | None) -> ReplicaRow:
+def _replica_row(node: str, replica: pb.ReplicaStatus | None, last_index: int | None, *, is_member: bool) -> ReplicaRow:
     if replica is None:
         return ReplicaRow(node, "down", None, None, None, None)
     # The answers are taken one after the other: a replica may be seen later than its leader, and ahead of it.
     lag = max(0, last_index - replica.applied_index) if last_index is not None else None
+    if not is_member:
+        # Its group goes on without it: what it lacks is of no interest, and it is about to be deleted.
+        return ReplicaRow(node, "leaving", replica.commit_index, replica.applied_index, replica.last_index, None)
     return ReplicaRow(node, replica.role, replica.commit_index, replica.applied_index, replica.last_index, lag)
 
 
@@ -264,6 +277,15 @@ def damage_lines(status: ClusterStatus) -> list[str]:
     """A line for every node whose store was found damaged when it started."""
     return [
         f"store of {node.id} was damaged, rebuilt from its peers: {node.damage}" for node in status.nodes if node.damage
+    ]
+
+
+def move_lines(status: ClusterStatus) -> list[str]:
+    """A line for every partition whose replicas are being moved."""
+    return [
+        f"partition {partition.id} is being moved to {', '.join(partition.target_replicas)}"
+        for partition in status.partitions
+        if partition.target_replicas
     ]
 
 

@@ -28,6 +28,11 @@ def wanted_replicas(partition: pb.Partition) -> tuple[str, ...]:
     return tuple(partition.target_replicas or partition.replicas)
 
 
+def find(catalog: pb.Catalog, partition_id: int) -> pb.Partition | None:
+    """The record of a partition."""
+    return next((one for one in catalog.partitions if one.id == partition_id), None)
+
+
 def holders(partition: pb.Partition) -> tuple[str, ...]:
     """Who holds a replica, and behind them who is to hold one."""
     coming = [node_id for node_id in partition.target_replicas if node_id not in partition.replicas]

@@ -22,6 +22,7 @@ from dynamo.records import record_json
 from dynamo.values import decode_item
 from node.host import NodeHost
 from node.machine.state import PartitionState
+from node.partition import Partition
 from node.storage import keyspace
 from runtime.clock import Clock
 from runtime.logs import get_logger
@@ -122,8 +123,9 @@ class ExpirySweeper:
             deleted = 0
             for table in self._expiring_tables():
                 for group_id in self._host.led_groups():
-                    if group_id != CATALOG_PARTITION:
-                        deleted += await self._sweep_rows(group_id, table, pause_s)
+                    partition = self._host.partitions.get(group_id)  # it may have left this node meanwhile
+                    if group_id != CATALOG_PARTITION and partition is not None:
+                        deleted += await self._sweep_rows(group_id, partition, table, pause_s)
             took_s = self._clock.monotonic() - began_at
             self._host.metrics.swept(took_s, self._clock.wall_ms() / 1000)
             if deleted:
@@ -139,8 +141,7 @@ class ExpirySweeper:
             self._catalog_version = version
         return self._tables
 
-    async def _sweep_rows(self, group_id: int, table: ExpiringTable, pause_s: float) -> int:
-        partition = self._host.partitions[group_id]
+    async def _sweep_rows(self, group_id: int, partition: Partition, table: ExpiringTable, pause_s: float) -> int:
         cursor: bytes | None = keyspace.table_range(table.table_id)[0]
         deleted = 0
         while cursor is not None and partition.group.is_leader and table in self._expiring_tables():
@@ -149,15 +150,17 @@ class ExpirySweeper:
                 partition.state, table, cursor, now_s, self._clock.monotonic, self._slice_ends_at
             )
             if expired:
-                deleted += await self._expire(group_id, table, expired, now_s)
+                deleted += await self._expire(group_id, partition, table, expired, now_s)
             if expired or cursor is not None or self._clock.monotonic() >= self._slice_ends_at:
                 await asyncio.sleep(pause_s)
                 self._slice_ends_at = self._clock.monotonic() + SLICE_S
         return deleted
 
-    async def _expire(self, group_id: int, table: ExpiringTable, keys: list[bytes], now_s: int) -> int:
+    async def _expire(
+        self, group_id: int, partition: Partition, table: ExpiringTable, keys: list[bytes], now_s: int
+    ) -> int:
         expiry = data_pb2.Expiry(attribute=table.attribute, now_s=now_s)
-        partition, loop = self._host.partitions[group_id], asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         answers: list[asyncio.Future[bool | None]] = []
         for key in keys:
             answer: asyncio.Future[bool | None] = loop.create_future()

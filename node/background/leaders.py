@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from node.background.moves import preferred_leader
 from node.host import NodeHost
 from runtime.clock import Clock
 from runtime.logs import get_logger
@@ -38,7 +39,6 @@ class LeaderDaemon:
         self._host = host
         self._clock = clock
         self._bootstrap = bootstrap
-        self._preferred = {partition.id: partition.preferred_leader for partition in bootstrap.partitions}
         self._is_connected = is_connected
         self._settled_since: dict[int, float] = {}
         self._not_before: dict[int, float] = {}
@@ -65,11 +65,17 @@ class LeaderDaemon:
 
     def _hand_over(self) -> None:
         now = self._clock.monotonic()
-        for group_id in self._host.partitions:
-            preferred = self._preferred[group_id]
+        # Before there is a catalog the settings say who is preferred.
+        catalog = self._host.catalog or self._bootstrap
+        for partition in catalog.partitions:
+            group_id = partition.id
+            if group_id not in self._host.partitions:
+                continue
             group = self._host.group(group_id)
+            preferred = preferred_leader(partition, group.membership)
             wants_to_move = (
                 group.is_ready_leader
+                and bool(preferred)
                 and preferred != self._host.settings.node_id
                 and self._is_connected(preferred)
                 and group.is_nearly_caught_up(preferred)

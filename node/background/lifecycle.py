@@ -120,6 +120,8 @@ class ReportBook:
     backfilled: set[tuple[int, int]] = field(default_factory=set)
     # The catalog version in which this leader first saw a table or index being built.
     seen_at_version: dict[int, int] = field(default_factory=dict)
+    # Partition -> the newest that its leaders said of its replicas (node.background.moves).
+    settled: dict[int, data_pb2.SettledReplicas] = field(default_factory=dict)
 
     def take(self, report: data_pb2.NodeReport, now: float) -> None:
         """Note one report."""
@@ -130,6 +132,10 @@ class ReportBook:
             self.begun.add((progress.index_id, progress.partition))
             if progress.backfilled:
                 self.backfilled.add((progress.index_id, progress.partition))
+        for replicas in report.settled:
+            known = self.settled.get(replicas.partition)
+            if known is None or known.generation < replicas.generation:
+                self.settled[replicas.partition] = replicas
 
     def served_version(self, now: float) -> int:
         """The lowest catalog version that anything alive serves from; 0 when nothing is alive."""

@@ -1,9 +1,10 @@
-"""Tables and indexes coming and going: turns CREATING into ACTIVE and DELETING into gone.
+"""Tables and indexes coming and going, and replicas that have moved: turns CREATING into ACTIVE and DELETING into gone.
 
 Runs on every node, started by node.__main__. In the partitions that a node leads it proposes what brings them where the
 catalog is: an index to maintain from now on, rows to drop. It reports to the catalog's leader which catalog version it
-and its routers serve from, and how far those partitions are. The catalog's leader proposes the next state of a table or
-index when all partitions are ready for it. What is next is decided by node.background.lifecycle.
+and its routers serve from, how far those partitions are, and where their replicas have settled. The catalog's leader
+proposes the next state of a table or index when all partitions are ready for it, and the replicas that it heard of.
+What is next is decided by node.background.lifecycle and node.background.moves.
 
 Law: reports are soft state, repeated until they have had their effect; only log entries decide.
 """
@@ -11,6 +12,7 @@ Law: reports are soft state, repeated until they have had their effect; only log
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -25,6 +27,7 @@ from node.background.lifecycle import (
     entries_for,
     unsettled_tables,
 )
+from node.background.moves import partition_of, replica_commands, settled
 from node.host import NodeHost
 from node.machine.state import PartitionState
 from runtime.clock import Clock
@@ -66,6 +69,8 @@ class TableDaemon:
         self._unsettled_of_version = (0, list[catalog_pb2.Table]())
         self._reported = data_pb2.NodeReport()
         self._reported_at = -REPORT_INTERVAL_S
+        # When the catalog here was last known to be the newest: as of the sending of a report that its leader took.
+        self.confirmed_at = -math.inf
         self._channels: dict[str, grpc.aio.Channel] = {}
         host.on_catalog_changed = self.changed
 
@@ -137,7 +142,16 @@ class TableDaemon:
             report.routers.add(router_id=session.router_id, catalog_version=session.catalog_version)
         for group_id, state in self._led_partitions():
             add_progress(report, self._unsettled, group_id, state)
+            replicas = self._settled_replicas(group_id)
+            if replicas is not None:
+                report.settled.append(replicas)
         return report
+
+    def _settled_replicas(self, group_id: int) -> data_pb2.SettledReplicas | None:
+        group, partition = self._host.group(group_id), partition_of(self._host.catalog, group_id)
+        if partition is None or not group.is_ready_leader:
+            return None
+        return settled(group.membership, partition, is_committed=group.is_membership_committed)
 
     async def _report(self, report: data_pb2.NodeReport) -> None:
         self._reported, self._reported_at = report, self._clock.monotonic()
@@ -147,7 +161,8 @@ class TableDaemon:
             members = (leader,) if leader is not None else ()
         for member in members:
             if member == self._host.settings.node_id:
-                self.take_report(report)
+                if self.take_report(report).accepted:
+                    self.confirmed_at = self._reported_at
                 return
             if await self._report_to(member, report):
                 return
@@ -168,6 +183,9 @@ class TableDaemon:
             return False  # repeated at the next interval, perhaps to another leader
         if reply.HasField("catalog"):
             self._host.take_remote_catalog(reply.catalog)
+        # A member of the catalog group has it from its own log, and may be behind.
+        if reply.accepted and self._host.catalog_version >= reply.catalog.version:
+            self.confirmed_at = self._reported_at
         return reply.accepted
 
     # ------------------------------------------------------------------ on the catalog's leader
@@ -197,5 +215,6 @@ class TableDaemon:
             return
         catalog = self._host.catalog
         if catalog is not None:
-            for command in commands_for(catalog, self._unsettled, self._book, self._clock.monotonic()):
+            commands = commands_for(catalog, self._unsettled, self._book, self._clock.monotonic())
+            for command in (*commands, *replica_commands(catalog, self._book.settled)):
                 self._propose_once(CATALOG_PARTITION, log_pb2.LogEntry(catalog_commands=[command]))

@@ -205,6 +205,13 @@ class PartitionState:
         for key, value in pairs:
             yield key[prefix_length:], value
 
+    def delete(self) -> None:
+        """Collect the deletion of everything of this replica, of a snapshot being staged, too. Nothing may follow."""
+        start, end = keyspace.group_range(self._group_id)
+        for family in STATE_FAMILIES:
+            self._store.delete_range(family, start, end)
+        self._store.delete(Family.META, keyspace.applied_key(self._group_id))
+
     def begin_install(self) -> Installer:
         """Stage a new state under the next generation."""
         return Installer(self)

@@ -78,3 +78,14 @@ def test_held_messages_are_counted() -> None:
     durability.start_sync()
     durability.sync_ended()
     assert len(durability) == 0
+
+
+def test_what_a_group_that_left_wanted_to_say_is_never_said() -> None:
+    durability: Durability[str] = Durability()
+    durability.journal_changed()
+    for name in ("gone 1", "here", "gone 2"):
+        durability.hold(name)
+    durability.drop(lambda held: held.startswith("gone"))
+    durability.batch_written()
+    durability.start_sync()
+    assert durability.sync_ended() == ["here"]

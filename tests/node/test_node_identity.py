@@ -7,8 +7,10 @@ import pytest
 
 from node.identity import STORAGE_FORMAT, WrongData, claim
 from node.storage.memory import MemoryStore
+from replication.membership import Membership
 from replication.ports import Family
-from replication.rebuild import read_mark
+from replication.rebuild import clear_mark, read_mark
+from replication.retirement import put_membership
 
 pytestmark = pytest.mark.unit
 
@@ -52,7 +54,7 @@ def test_a_folder_of_another_format_is_refused_with_both_numbers(store: MemorySt
 def test_a_node_that_lost_its_disk_marks_every_replica_it_holds_in_the_write_that_claims_the_folder() -> None:
     store = MemoryStore()
     claim(store, **OWN, rebuild_nonce=5)  # type: ignore[arg-type]
-    assert [read_mark(store, group_id) for group_id in (0, 1)] == [5, None], "partition 1 is not of this node"
+    assert [read_mark(store, group_id) for group_id in (0, 1)] == [5, 5], "partition 1 may have moved to this node"
     assert store.crash().get(Family.META, b"identity") is not None
     assert read_mark(store.crash(), 0) == 5
 
@@ -71,7 +73,27 @@ def test_a_rebuild_under_way_goes_on_however_the_node_is_started(nonce: int | No
     assert read_mark(store, 0) == 5
 
 
-@pytest.mark.parametrize("before", [2, 3])
+def test_a_mark_of_a_group_that_never_came_does_not_make_whole_data_look_like_a_rebuild() -> None:
+    store = MemoryStore()
+    claim(store, **OWN, rebuild_nonce=5)  # type: ignore[arg-type]
+    clear_mark(store, 0)
+    store.write_batch()
+    assert read_mark(store, 1) == 5
+    with pytest.raises(WrongData, match="there and whole"):
+        claim(store, **OWN, rebuild_nonce=6)  # type: ignore[arg-type]
+
+
+def test_a_group_that_moved_here_and_is_being_rebuilt_is_taken_as_it_is() -> None:
+    store = MemoryStore()
+    claim(store, **OWN, rebuild_nonce=5)  # type: ignore[arg-type]
+    clear_mark(store, 0)
+    put_membership(store, 1, Membership(("n1", "n2", "n3"), (), 40))
+    store.write_batch()
+    claim(store, **OWN, rebuild_nonce=6)  # type: ignore[arg-type]
+    assert read_mark(store, 1) == 5
+
+
+@pytest.mark.parametrize("before", [2, 3, 4])
 def test_a_folder_of_a_format_before_is_taken_and_marked_so_that_older_programs_refuse_it(
     store: MemoryStore, before: int
 ) -> None:

@@ -466,6 +466,20 @@ def test_a_long_read_takes_several_callbacks_and_small_ones_are_answered_before_
     assert turns.turns.under_way == 0
 
 
+def test_pages_of_a_replica_that_leaves_are_refused_and_not_cut_short() -> None:
+    turns = Turns(5 * CALLBACK_UNITS)
+    begun, waiting = turns.ask(), turns.ask()
+    assert turns.turns.under_way == 2
+    turns.turns.drop(Turns(1))
+    assert turns.answers() == {}, "of another replica"
+    turns.turns.drop(turns)
+    assert {number: result.status for number, result in turns.answers().items()} == dict.fromkeys(
+        (begun, waiting), data_pb2.WRONG_PARTITION
+    )
+    turns.run_all()
+    assert (turns.answers(), turns.turns.under_way) == ({}, 0)
+
+
 def test_long_reads_take_turns() -> None:
     turns = Turns(8 * CALLBACK_UNITS)
     numbers = [turns.ask(limit=limit * CALLBACK_UNITS) for limit in (8, 4, 1)]

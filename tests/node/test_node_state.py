@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from node.machine.state import LOG_ENTRY_VERSION, PartitionState, UnreadableEntry
+from node.machine.state import LOG_ENTRY_VERSION, STATE_FAMILIES, PartitionState, UnreadableEntry
 from node.storage import keyspace
 from node.storage.memory import MemoryStore
 from replication.ports import Family
@@ -263,3 +263,23 @@ def test_an_applied_record_of_another_version_is_refused() -> None:
     store.write_batch()
     with pytest.raises(ValueError, match="applied record version 9"):
         open_state(store)
+
+
+def test_a_deleted_replica_leaves_nothing_of_its_own_and_everything_of_others() -> None:
+    store = MemoryStore()
+    other = open_state(store, GROUP + 1)
+    other.apply(2, entry(5, (7, b"k", b"other")))
+    turn(other, store)
+    state = applied(store, entry(5, (7, b"k", b"1")))
+    # A snapshot is being staged, partly in this very batch.
+    installer = state.begin_install()
+    installer.put(keyspace.item_key(7, b"staged"), b"2")
+    store.write_batch()
+    installer.put(keyspace.item_key(7, b"more"), b"3")
+    state.delete()
+    store.write_batch()
+    for family in STATE_FAMILIES:
+        assert list(store.scan(family, *keyspace.group_range(GROUP))) == []
+    again = open_state(store)
+    assert (again.applied_index, item(again, 7, b"k")) == (1, None)
+    assert item(open_state(store, GROUP + 1), 7, b"k") == b"other"

@@ -11,7 +11,16 @@ from rich.console import Console
 from rich.table import Table
 
 from tools.probe import NodeAnswer, RouterAnswer
-from tools.status import ClusterStatus, PartitionRow, collect, index_lag_table, partition_table, process_table, summary
+from tools.status import (
+    ClusterStatus,
+    PartitionRow,
+    collect,
+    index_lag_table,
+    move_lines,
+    partition_table,
+    process_table,
+    summary,
+)
 from topology.settings import load_settings
 from wire import data_pb2 as pb
 
@@ -31,9 +40,27 @@ partitions: {count: 2}
 )
 
 
+FOUR_NODES = """
+nodes:
+  - {id: n1, az: az-a, port: 7101, metrics_port: 7201}
+  - {id: n2, az: az-b, port: 7102, metrics_port: 7202}
+  - {id: n3, az: az-c, port: 7103, metrics_port: 7203}
+  - {id: n4, az: az-c, port: 7104, metrics_port: 7204}
+routers:
+  - {id: r1, az: az-a, http_port: 8000, metrics_port: 7211}
+partitions: {count: 2}
+"""
+
+
 def replica(partition: int, role: str, *, term: int = 5, applied: int = 90, last: int = 100) -> pb.ReplicaStatus:
     status = pb.ReplicaStatus(
-        partition=partition, role=role, term=term, commit_index=applied, applied_index=applied, last_index=last
+        partition=partition,
+        role=role,
+        term=term,
+        commit_index=applied,
+        applied_index=applied,
+        last_index=last,
+        voters=["n1", "n2", "n3"],
     )
     if role == "leader":
         for node in ("n1", "n2", "n3"):
@@ -150,6 +177,51 @@ def test_a_leader_is_only_who_says_so_itself() -> None:
         ("n1", "follower", None),
         ("n2", "follower", None),
         ("n3", "down", None),
+    ]
+
+
+def test_a_move_shows_who_comes_and_who_leaves() -> None:
+    settings = load_settings(FOUR_NODES, "cluster.yaml")
+    leader = replica(1, "leader", last=100)
+    del leader.voters[:]
+    leader.voters.extend(("n1", "n2"))
+    leader.learners.append("n4")
+    leader.target_replicas.extend(("n1", "n2", "n4"))
+    status = collect(
+        settings,
+        "c-1",
+        [
+            answer("n1", replica(1, "follower", applied=100)),
+            answer("n2", leader),
+            answer("n3", replica(1, "follower", applied=95)),
+            answer("n4", replica(1, "learner", applied=20, last=20)),
+        ],
+        [],
+        {},
+    )
+    row = partition(status, 1)
+    assert [(one.node, one.role, one.lag) for one in row.replicas] == [
+        ("n1", "follower", 0),
+        ("n2", "leader", 10),
+        ("n3", "leaving", None),
+        ("n4", "learner", 80),
+    ]
+    assert row.target_replicas == ("n1", "n2", "n4")
+    assert move_lines(status) == ["partition 1 is being moved to n1, n2, n4"]
+    assert move_lines(whole()) == []
+
+
+def test_a_partition_that_has_moved_and_lost_its_leader_shows_where_it_is() -> None:
+    settings = load_settings(FOUR_NODES, "cluster.yaml")
+    old, new = replica(1, "follower"), replica(1, "follower", term=6)
+    del new.voters[:]
+    new.voters.extend(("n1", "n2", "n4"))
+    status = collect(settings, "c-1", [silent("n1"), silent("n2"), answer("n3", old), answer("n4", new)], [], {})
+    assert [(one.node, one.role) for one in partition(status, 1).replicas] == [
+        ("n1", "down"),
+        ("n2", "down"),
+        ("n3", "leaving"),
+        ("n4", "follower"),
     ]
 
 
