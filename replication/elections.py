@@ -14,12 +14,18 @@ from typing import Any
 
 from replication.group import ReplicaParts
 from replication.members import MemberReplica
+from replication.membership import Membership
 from replication.messages import Kind, Message
 from replication.rebuild import Rebuild
 from replication.syncobj import CANDIDATE, FOLLOWER, RaftInvariantBroken, ReplicaNode
 
 # After a link to the leader broke, the pre-vote starts within this time instead of a full election time-out.
 _LINK_LOST_DELAY_S = (0.02, 0.15)
+# A pre-vote without a majority is repeated so often, about a heartbeat apart: whoever was asked may have heard the
+# leader a moment longer. Then a full time-out passes between two: a replica that is cut off must not ask for ever.
+QUICK_PRE_VOTES_MAX = 5
+# Who has just said that another could win lets it try for so many heartbeats.
+_YIELD_HEARTBEATS = 2
 
 
 class ElectingReplica(MemberReplica):
@@ -28,6 +34,11 @@ class ElectingReplica(MemberReplica):
     def __init__(self, parts: ReplicaParts) -> None:
         journal, monotonic = parts.journal, parts.monotonic
         self._pre_votes: tuple[int, set[str]] | None = None
+        # Pre-votes since a leader was lost.
+        self._pre_votes_asked = 0
+        # Leader -> this replica's turn among the voters that lose it (see `_turn_after`), in this membership.
+        self._turns: dict[str, tuple[int, int]] = {}
+        self._turns_among: Membership | None = None
         self._votes: set[str] = set()
         self._forced_election = False
         # A number of its own for each candidacy: a vote is for a candidate as it was when it asked, not for what a lost
@@ -88,12 +99,21 @@ class ElectingReplica(MemberReplica):
 
         All lose the link at the same moment; two that stand at once split the votes and wait a full election time-out.
         """
-        left = [voter for voter in self.membership.voters if voter != leader]
+        turn, turns = self._turn_after(leader)
         low, high = _LINK_LOST_DELAY_S
-        part = (high - low) / len(left)
-        # Another one begins in each group, so that one node does not come to lead all.
-        turn = (left.index(self.self_id) + self.group_id) % len(left)
-        return low + part * (turn + self._random.uniform(0.0, 0.5))
+        return low + (high - low) / turns * (turn + self._random.uniform(0.0, 0.5))
+
+    def _turn_after(self, leader: str) -> tuple[int, int]:
+        """(this voter's turn, how many there are) among those that are left when `leader` is lost."""
+        if self._turns_among is not self.membership:
+            self._turns_among = self.membership
+            self._turns.clear()
+        known = self._turns.get(leader)
+        if known is None:
+            left = [voter for voter in self.membership.voters if voter != leader]
+            # Another one begins in each group, so that one node does not come to lead all.
+            known = self._turns[leader] = (left.index(self.self_id) + self.group_id) % len(left), len(left)
+        return known
 
     # ------------------------------------------------------------------ elections
     def _is_loyal(self) -> bool:
@@ -112,6 +132,11 @@ class ElectingReplica(MemberReplica):
         self.election_deadline = now + self.random_election_timeout()
         if now - self._leader_contact < self._settings.election_timeout_min_s:
             return
+        if self.leader_node is not None:
+            self._pre_votes_asked = 0
+        self._pre_votes_asked += 1
+        if self._pre_votes_asked <= QUICK_PRE_VOTES_MAX:
+            self.election_deadline = now + self._settings.heartbeat_s * self._random.uniform(0.5, 1.5)
         # Peers and clients must not be sent to a leader that is not heard any more.
         self.leader_node = None
         if self.rebuild is not None or not self.is_voter:
@@ -190,11 +215,20 @@ class ElectingReplica(MemberReplica):
             return
         if message.term <= self.term:
             self.send(node, Message(Kind.STALE_TERM, self.term), durable=True)
-        elif not self._is_loyal() and (message.log_term, message.index) >= (
-            self.journal.last_term,
-            self.journal.last_index,
-        ):
+        elif not self._is_loyal():
+            self._judge_candidate(node, message)
+
+    def _judge_candidate(self, node: ReplicaNode, message: Message) -> None:
+        """No leader is heard here either: let the asker try, or stand soon in its place if its log lacks something."""
+        now, heartbeat_s = self._monotonic(), self._settings.heartbeat_s
+        if (message.log_term, message.index) >= (self.journal.last_term, self.journal.last_index):
+            if self.role == FOLLOWER:
+                # Two that stand within one round split the votes and wait a full election time-out.
+                self.election_deadline = max(self.election_deadline, now + _YIELD_HEARTBEATS * heartbeat_s)
             self.send(node, Message(Kind.PRE_VOTE_GRANTED, message.term), durable=False)
+        elif self.role == FOLLOWER:
+            # The asker can never win, and nobody would ask before this replica's own time-out.
+            self.election_deadline = min(self.election_deadline, now + heartbeat_s * self._random.uniform(0.0, 0.5))
 
     def _on_pre_vote_granted(self, node: ReplicaNode, message: Message) -> None:
         votes = self._pre_votes
@@ -244,9 +278,17 @@ class ElectingReplica(MemberReplica):
 
     # ------------------------------------------------------------------ helpers
     def random_election_timeout(self) -> float:
-        """Seconds between the configured bounds."""
+        """Seconds between the configured bounds, drawn anew. Called for every word of a leader.
+
+        Those that follow one leader draw from different parts: they hear of its silence together, and two that stand
+        at once split the votes. Nobody waits less than the minimum: stickiness and leases rest on it.
+        """
         low, high = self._settings.election_timeout_min_s, self._settings.election_timeout_max_s
-        return low + (high - low) * self._random.random()
+        leader = self.leader_id
+        if leader is None or leader == self.self_id or not self.is_voter:
+            return low + (high - low) * self._random.random()
+        turn, turns = self._turn_after(leader)
+        return low + (high - low) / turns * (turn + self._random.uniform(0.0, 0.5))
 
     def report_change(self) -> None:
         """Tell the host when leader, term or role are not what they were."""

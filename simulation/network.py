@@ -260,6 +260,11 @@ class Network:
             # Keepalives need both directions: the other stream may die of this cut as well.
             self._watch((target, source), pair)
 
+    def silence(self, source: str, target: str) -> None:
+        """Silence one direction until it is healed, shorter than any keepalive: nobody notices by his stream."""
+        pair = (source, target)
+        self._cuts[pair] = self._cuts.get(pair, 0) + 1
+
     def _watch(self, victim: tuple[str, str], cut: tuple[str, str]) -> None:
         stream = self._streams.get(victim)
         if stream is None:

@@ -142,6 +142,13 @@ class QuietCluster:
                 self.network.cut(node_id, peer, seconds)
                 self.network.cut(peer, node_id, seconds)
 
+    def silence(self, node_id: str) -> None:
+        """Let nothing pass between a node and the others, and no stream break, until `network.heal_all`."""
+        for peer in NODES:
+            if peer != node_id:
+                self.network.silence(node_id, peer)
+                self.network.silence(peer, node_id)
+
     def asker(self, process: Process, process_id: bytes = b"", stream: int = 0) -> Asker:
         """A new router's session on a process; with `process_id` one of the streams of that router's process."""
         self._sessions += 1
