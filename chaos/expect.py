@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from chaos.measures import percentile
 from chaos.result import Expectation, FaultSpan, Gap, LeaderChange, Total
 from chaos.scenario import Bounds, Effect, Expectations
+from histories.percentiles import percentile
 
 
 @dataclass(slots=True)

@@ -13,18 +13,12 @@ from itertools import pairwise
 
 from chaos.clients.log import Operation, Told
 from chaos.result import FaultSpan, Gap, Sample, Total
+from histories.percentiles import percentile
 
 SAMPLE_S = 0.25
 # A fault's effect may outlast it: what was broken has to connect, catch up and lead again.
 AFTERMATH_S = 3.0
 KINDS = ("write", "read", "eventual")
-
-
-def percentile(ordered: Sequence[float], share: float) -> float:
-    """Of ascending values, the one below which `share` of them are; 0 without any."""
-    if not ordered:
-        return 0.0
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 def samples(operations: Iterable[Operation]) -> list[Sample]:

@@ -12,9 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from chaos.clients.log import Operation, Told
-from chaos.measures import KINDS, percentile
+from chaos.measures import KINDS
 from chaos.result import Event, RunResult
 from chaos.runner import Live
+from histories.percentiles import percentile
 
 LOOK_BACK_S = 2.0
 EVENTS_SHOWN = 8

@@ -29,7 +29,7 @@ from chaos.saved import Saved
 from chaos.scenario import Scenario
 from chaos.schedule import plan
 from chaos.staleness import by_zone
-from chaos.targets.base import Target, TargetError
+from chaos.targets.base import Target, TargetError, behind
 from tools.errors import CommandError
 
 WHOLE_TIMEOUT_S = 60.0
@@ -41,8 +41,6 @@ CONVERGED_LOOK_S = 0.1
 # Leaders that have not moved for so long stay: longer than a node waits before it hands one over.
 SETTLED_S = 2.5
 SETTLED_TIMEOUT_S = 20.0
-# Under load the newest entries are always on their way.
-LAG_ENTRIES_MAX = 50
 
 
 @dataclass(slots=True)
@@ -312,19 +310,12 @@ def lacking(target: Target) -> str:
     apart = [node.id for node in status.nodes if len(node.peers) < len(status.nodes) - 1 or node.routers < routers]
     if apart:
         return f"{', '.join(apart)} are not connected to all others"
-    behind = [
-        f"{replica.node} in partition {partition.id}"
-        for partition in status.partitions
-        for replica in partition.replicas
-        if replica.lag is None or replica.lag > LAG_ENTRIES_MAX or replica.role in UNFINISHED
-    ]
-    return f"behind: {', '.join(behind)}" if behind else ""
+    late = [f"{node} in partition {partition}" for node, partition in behind(status)]
+    return f"behind: {', '.join(late)}" if late else ""
 
 
 # What a node logs of a replica that its peers rebuild; that it has come to an end is part of having converged.
 REBUILT_EVENT = "replica_rebuilding"
-# Roles of replicas that are not yet as good as others.
-UNFINISHED = frozenset(("rebuilding", "installing"))
 
 
 def _describe(target: Target) -> Cluster:

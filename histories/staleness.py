@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import bisect
 import itertools
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from histories.percentiles import percentile
 
 # Upper bounds of the histogram's buckets, in milliseconds; the last bucket has none.
 BUCKETS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
@@ -83,8 +84,8 @@ def summed(seen: Sequence[Seen], router_az: str = "", served_az: str = "") -> Re
         stale=len(ages),
         went_back=sum(one.went_back for one in seen),
         missed_own_write=sum(one.missed_own_write for one in seen),
-        stale_ms_p50=_percentile(ages, 0.5),
-        stale_ms_p99=_percentile(ages, 0.99),
+        stale_ms_p50=percentile(ages, 0.5),
+        stale_ms_p99=percentile(ages, 0.99),
         stale_ms_max=ages[-1] if ages else 0.0,
         histogram=tuple(counts[bucket] for bucket in range(len(BUCKETS_MS) + 1)),
         versions_behind=tuple(sorted(versions.items())),
@@ -122,10 +123,6 @@ def _line(name: str, row: Reads) -> str:
     if row.stale:
         text += f"; stale by p50 {row.stale_ms_p50:.1f}, p99 {row.stale_ms_p99:.1f}, max {row.stale_ms_max:.1f} ms"
     return text
-
-
-def _percentile(ordered: Sequence[float], share: float) -> float:
-    return ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)] if ordered else 0.0
 
 
 def grouped(rows: Iterable[tuple[tuple[str, str], Seen]]) -> tuple[Reads, ...]:

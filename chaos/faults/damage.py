@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from chaos.faults.base import Arena, Fault, State, Steps, Victim, nodes_only
-from chaos.targets.base import TargetError
+from chaos.targets.base import TargetError, has_caught_up
 
 RUN_BYTES = 16
 # A table is read a block at a time: damage in each of its blocks is met by the first read.
@@ -25,8 +25,6 @@ MET_WITHIN_S = 60.0
 REBUILT_WITHIN_S = 120.0
 # Steps of the executor within which a node that met damage has ended; one that noticed at its start does not end.
 END_STEPS = 40
-# Under load the newest entries are always on their way.
-LAG_ENTRIES_MAX = 50
 
 
 class Damage(Fault):
@@ -71,7 +69,7 @@ class Damage(Fault):
             yield from arena.wait(lambda: _has_noticed(arena, state, node), f"{node} notices the damage", MET_WITHIN_S)
             arena.note(f"{node} has noticed that its store is damaged")
             yield from _bring_back_if_ended(arena, node)
-        yield from arena.wait(lambda: is_whole(arena, node), f"{node} is rebuilt", REBUILT_WITHIN_S)
+        yield from arena.wait(lambda: has_caught_up(arena.target, node), f"{node} is rebuilt", REBUILT_WITHIN_S)
         arena.note(f"{node} is rebuilt")
 
     def heal(self, arena: Arena, state: State) -> None:
@@ -121,15 +119,3 @@ def invert(path: Path, rng: random.Random, *, everywhere: bool) -> int:
             data[position] ^= 0xFF
     path.write_bytes(data)
     return len(places)
-
-
-def is_whole(arena: Arena, node: str) -> bool:
-    """Is every replica of the node an ordinary one again, close behind its leader?"""
-    status = arena.target.status()
-    rows = [replica for partition in status.partitions for replica in partition.replicas if replica.node == node]
-    return (
-        bool(rows)
-        and status.healthy
-        and all(row.role in ("leader", "follower") for row in rows)
-        and all(row.lag is not None and row.lag <= LAG_ENTRIES_MAX for row in rows)
-    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from chaos.faults.base import Arena, Fault, State, Steps, Victim, on_each, running_only
+from chaos.targets.base import has_caught_up
 from chaos.victims import View
 
 CATCH_UP_TIMEOUT_S = 60.0
@@ -125,14 +126,8 @@ class RestartAll(Fault):
 
 
 def _caught_up(arena: Arena, name: str) -> bool:
-    """Does every replica that the node has lag by nothing, with everybody else up? A router needs nothing more."""
+    """Is the node as good as before? A router needs nothing more than to be there."""
     view: View = arena.view()
     if name in view.routers:
         return True
-    status = arena.target.status()
-    rows = [replica for partition in status.partitions for replica in partition.replicas if replica.node == name]
-    # Under load the newest entries are always on their way.
-    return bool(rows) and status.healthy and all(row.lag is not None and row.lag <= LAG_ENTRIES_MAX for row in rows)
-
-
-LAG_ENTRIES_MAX = 50
+    return has_caught_up(arena.target, name)

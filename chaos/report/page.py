@@ -15,6 +15,7 @@ from jinja2 import Environment, StrictUndefined, Template
 
 from chaos.report import figures
 from chaos.result import Gap, RunResult
+from histories.percentiles import percentile
 
 EVENTS_SHOWN_MAX = 2000
 
@@ -71,8 +72,8 @@ def gap_rows(gaps: tuple[Gap, ...]) -> list[dict[str, Any]]:
                 "kind": kind,
                 "led": led,
                 "count": len(own),
-                "p50": own[(len(own) - 1) // 2],
-                "p99": own[min(len(own) - 1, -(-99 * len(own) // 100) - 1)],
+                "p50": percentile(own, 0.5),
+                "p99": percentile(own, 0.99),
                 "max": own[-1],
             }
         )

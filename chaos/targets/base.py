@@ -14,6 +14,11 @@ from typing import Protocol
 from tools.probe import PROBE_TIMEOUT_S
 from tools.status import ClusterStatus
 
+# Under load the newest entries are always on their way.
+LAG_ENTRIES_MAX = 50
+# Roles of replicas that are as good as any other; not while they learn, are rebuilt or install a snapshot.
+ORDINARY_ROLES = frozenset(("leader", "follower"))
+
 
 class TargetError(Exception):
     """The target could not do what it was asked; the text says why, for a person."""
@@ -129,3 +134,20 @@ class Target(Protocol):
 
     def fault_token_path(self) -> Path:
         """The file with the secret of the fault-injection service (tools.faults)."""
+
+
+def behind(status: ClusterStatus) -> list[tuple[str, int]]:
+    """(node, partition) of every replica that is not an ordinary one close behind its leader."""
+    return [
+        (replica.node, partition.id)
+        for partition in status.partitions
+        for replica in partition.replicas
+        if replica.lag is None or replica.lag > LAG_ENTRIES_MAX or replica.role not in ORDINARY_ROLES
+    ]
+
+
+def has_caught_up(target: Target, node: str) -> bool:
+    """Is every replica of a node close behind its leader, with a leader in every partition?"""
+    status = target.status()
+    has_replicas = any(replica.node == node for partition in status.partitions for replica in partition.replicas)
+    return has_replicas and status.healthy and all(name != node for name, _ in behind(status))
