@@ -399,7 +399,9 @@ class Partition:
     # ------------------------------------------------------------------ answers that store nothing
     def _confirm(self, readers: list[tuple[RouterSession, int, Decision]]) -> None:
         """Answer decisions that store nothing: leadership must be proven and what they saw must be committed."""
-        needed_index = self.group.journal.last_index
+        # Of the last write that they may have seen. The log may end with entries about its members, and those are
+        # no proposals of this partition.
+        needed_index = self._proposals[-1].index if self._proposals else 0
 
         def confirmed(index: int | None) -> None:
             if index is None:

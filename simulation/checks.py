@@ -7,6 +7,8 @@ an Understandable Consensus Algorithm" (2014), figure 3.
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import re
 import zlib
 from typing import TYPE_CHECKING
@@ -15,6 +17,7 @@ from node.host import NodeHost
 from node.machine.state import PartitionState
 from node.storage import keyspace
 from node.storage.memory import MemoryStore
+from replication.membership import Membership
 from replication.messages import Kind, Message
 from replication.ports import Family
 from replication.raft import RaftReplica
@@ -62,6 +65,8 @@ class Checks:
         # Text that a workload wrote, "v17" -> when an entry with it was first applied, so it was committed by then.
         self.committed_at: dict[bytes, float] = {}
         self._last_committed: dict[int, int] = {}
+        # Group -> the memberships that some replica held to be committed, in the order of their indexes.
+        self._memberships: dict[int, list[Membership]] = {}
         # (group, applied index) -> hybrid time and sum of the state.
         self._states: dict[tuple[int, int], tuple[int, int]] = {}
         # (node, group) -> what a replica was like at the end of its last turn.
@@ -108,6 +113,15 @@ class Checks:
         """Look at every entry that a new process applies: the log may be cut behind it before its turn ends."""
         for group_id, partition in host.partitions.items():
             self._watch_state(node_id, group_id, partition.state)
+        open_group = host._open_group
+
+        def watched(group_id: int, first_voters: tuple[str, ...]) -> RaftReplica:
+            replica = open_group(group_id, first_voters)
+            self._watch_state(node_id, group_id, host.partitions[group_id].state)
+            return replica
+
+        # A group that comes later begins to apply in its first turn.
+        host._open_group = watched  # type: ignore[method-assign]
 
     def _watch_state(self, node_id: str, group_id: int, state: PartitionState) -> None:
         apply = state.apply
@@ -153,6 +167,7 @@ class Checks:
             name = f"group {group_id} on {node_id}"
             self._check_order(name, journal.first_index, marks, before)
             self._check_committed(node_id, group_id, seen)
+            self._check_members(name, group_id, replica)
             if replica.is_leader:
                 self._check_leader(name, group_id, node_id, replica)
             if before is None or before[0] != marks[0]:
@@ -181,6 +196,27 @@ class Checks:
             self._committed_by.setdefault((group_id, index), replica.term)
         seen.commit_checked = max(commit, first)
         self._last_committed[group_id] = max(self._last_committed.get(group_id, 1), commit)
+
+    def _check_members(self, name: str, group_id: int, replica: RaftReplica) -> None:
+        """All count by the same committed membership, each a voter away from the one before; a leader is a voter."""
+        membership, commit = replica.membership, replica.commit_index
+        if replica.is_leader and replica.self_id not in membership.voters:
+            raise self._world.violation(f"{name} leads and is no voter of {membership}")
+        if membership.index > commit:
+            return
+        known = self._memberships.setdefault(group_id, [])
+        if not membership.voters and not membership.index:
+            # It was opened by a leader's message and has heard no more yet.
+            return
+        place = bisect.bisect_right(known, commit, key=lambda one: one.index)
+        if place and known[place - 1] == membership:
+            return
+        if place and known[place - 1].index >= membership.index:
+            raise self._world.violation(f"{name} counts by {membership} at commit {commit}, not by {known[place - 1]}")
+        known.insert(place, membership)
+        for one, other in itertools.pairwise(known[max(0, place - 1) : place + 2]):
+            if len(set(one.voters) ^ set(other.voters)) > 1:
+                raise self._world.violation(f"{name}: {other} was committed right after {one}")
 
     def _check_leader(self, name: str, group_id: int, node_id: str, replica: RaftReplica) -> None:
         """Election Safety and, once a term, Leader Completeness."""

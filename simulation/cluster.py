@@ -12,12 +12,14 @@ from simulation.knobs import ROUTERS, ZONES, Knobs
 from simulation.life import Life
 from simulation.network import Network
 from simulation.pipes import Pipes
+from simulation.placed import left_behind, unrest_of_replicas
 from simulation.process import Machine, Process
 from simulation.router import RouterMachine
 from simulation.services import NodeServices
 from simulation.world import World
 from topology.catalog import bootstrap_catalog
 from topology.settings import ClusterSettings
+from wire import catalog_pb2
 
 CLUSTER_ID = "simulated"
 
@@ -86,6 +88,11 @@ class Cluster:
         # Its daemons and its service keep it alive; the process keeps nothing of it.
         NodeServices(process, self.settings, CLUSTER_ID, self.pipes)
 
+    def newest_catalog(self) -> catalog_pb2.Catalog | None:
+        """The newest one that a running node knows."""
+        catalogs = [machine.process.host.catalog for machine in self.machines.values() if machine.process is not None]
+        return max(filter(None, catalogs), key=lambda catalog: catalog.version, default=None)
+
     def unrest(self) -> str:
         """What keeps the nodes from being at rest; empty: they are."""
         hosts = []
@@ -93,10 +100,14 @@ class Cluster:
             if machine.process is None:
                 return f"{machine.node_id} is down"
             hosts.append(machine.process.host)
-        for group_id, placed in self.placement.items():
+        catalog = self.newest_catalog()
+        if catalog is None:
+            return "there is no catalog"
+        misplaced = unrest_of_replicas(catalog, {host.settings.node_id: host for host in hosts})
+        if misplaced:
+            return misplaced
+        for group_id in self.placement:
             holders = [host for host in hosts if group_id in host.partitions]
-            if sorted(host.settings.node_id for host in holders) != sorted(placed):
-                return f"group {group_id} is on {[host.settings.node_id for host in holders]}, not on {placed}"
             replicas = [host.group(group_id) for host in holders]
             if any(replica.rebuild is not None for replica in replicas):
                 return f"a replica of group {group_id} is being rebuilt"
@@ -117,11 +128,15 @@ class Cluster:
                 return f"group {group_id} differs: {sorted(marks, key=lambda mark: mark[:4])}"
             if any(host.partitions[group_id].in_flight for host in holders):
                 return f"group {group_id} counts operations in flight when there are none"
-        newest = max(host.catalog_version for host in hosts)
         for host in hosts:
-            if host.catalog_version != newest:
-                return f"{host.settings.node_id} knows catalog {host.catalog_version}, and there is {newest}"
-        return self._unrest_of_routers(newest)
+            if host.catalog_version != catalog.version:
+                return f"{host.settings.node_id} knows catalog {host.catalog_version}, and there is {catalog.version}"
+        return self._unrest_of_routers(catalog.version)
+
+    def left_behind(self) -> str:
+        """What replicas that moved away left on some disk, at rest; empty: nothing."""
+        running = [(machine, machine.process) for machine in self.machines.values() if machine.process is not None]
+        return next(filter(None, (left_behind(machine, process.host) for machine, process in running)), "")
 
     def _unrest_of_routers(self, newest: int) -> str:
         for router in self.routers.values():

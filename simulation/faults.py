@@ -11,6 +11,7 @@ from collections.abc import Callable
 from simulation.cluster import Cluster
 from simulation.knobs import ROUTERS, ZONES, Fault
 from simulation.lost_disk import LostDisks
+from simulation.moves import Operator
 from simulation.process import Machine
 from simulation.router import RouterMachine
 
@@ -35,6 +36,7 @@ class Faults:
         self._randomness = cluster.world.random_stream("faults")
         self._is_stopped = False
         self._lost_disks = LostDisks(cluster.world, cluster.machines, cluster.network, self._randomness, cluster.knobs)
+        self.operator = Operator(cluster, cluster.world.random_stream("operator"))
         self._actions: dict[Fault, Callable[[], None]] = {
             Fault.KILL: lambda: self._victim().crash(power_loss=False),
             Fault.POWER_LOSS: lambda: self._victim().crash(power_loss=True),
@@ -55,6 +57,7 @@ class Faults:
             Fault.RESTART_ALL: self._restart_all,
             Fault.ROLLING_RESTART: lambda: self._restart_next(self._randomness.sample(self._nodes, len(self._nodes))),
             Fault.LOST_DISK: self._lose_disk,
+            Fault.MOVE: self.operator.move,
             Fault.ROUTER_KILL: lambda: self._router().crash(),
             Fault.ROUTER_PAUSE: self._pause_router,
             Fault.ROUTER_RESET: lambda: self._pipes.reset(*self._router_pair()),
@@ -238,7 +241,8 @@ class Faults:
     def _transfer(self) -> None:
         machine = self._victim()
         process = machine.process
-        if process is None:
+        # A machine may hold nothing.
+        if process is None or not process.host.partitions:
             return
         group_id = self._randomness.choice(list(process.host.partitions))
         peers = process.host.group(group_id).peer_ids

@@ -40,6 +40,7 @@ class Fault(enum.Enum):
     CLOCK_RATE = "clock_rate"  # monotonic clocks go on at other speeds
     RESTART_ALL = "restart_all"  # every process dies at once, machines keep what was written
     ROLLING_RESTART = "rolling_restart"  # one node after the other hands its leaderships over, stops and starts
+    MOVE = "move"  # an operator moves the replicas of a partition to other machines of their zones
     LOST_DISK = "lost_disk"  # the machine comes back empty, to be rebuilt
     ROUTER_KILL = "router_kill"
     ROUTER_PAUSE = "router_pause"
@@ -140,6 +141,10 @@ _SMALL = IndexLimits(step_items_max=3, batch_records_max=4, backfill_outbox_reco
 _SMALLEST = IndexLimits(step_items_max=1, batch_records_max=2, backfill_outbox_records_max=3)
 
 
+# Every seed may have these; a move needs a cluster that is large enough.
+_ANYWHERE = [fault for fault in Fault if fault is not Fault.MOVE]
+_MOVE_PROBABILITY = 0.75
+
 # Machines and partitions: two thirds of the seeds have three machines that all hold everything, which costs least; in
 # the others no machine, or not every one, has a replica of everything.
 _ALIKE_PROBABILITY = 2 / 3
@@ -159,7 +164,7 @@ def draw_knobs(randomness: random.Random) -> Knobs:
     if randomness.random() < 0.5:
         faults = randomness.choice(_MIXES)
     else:
-        faults = tuple(randomness.sample(list(Fault), randomness.randint(2, 6)))
+        faults = tuple(randomness.sample(_ANYWHERE, randomness.randint(2, 6)))
     drawn = Knobs(
         replication=replication,
         proposals_in_flight_max=randomness.choice((6, 64)),
@@ -189,7 +194,10 @@ def draw_knobs(randomness: random.Random) -> Knobs:
     if randomness.random() < _ALIKE_PROBABILITY:
         return drawn
     machines, partitions = randomness.choice(_SHAPES)
-    return replace(drawn, machines=machines, partitions=partitions)
+    drawn = replace(drawn, machines=machines, partitions=partitions)
+    if machines > 3 and randomness.random() < _MOVE_PROBABILITY:
+        return replace(drawn, faults=(*faults, Fault.MOVE))
+    return drawn
 
 
 def _draw_replication(randomness: random.Random, pace: float) -> ReplicationSettings:

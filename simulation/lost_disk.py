@@ -12,6 +12,7 @@ from simulation.knobs import Knobs
 from simulation.network import Network
 from simulation.process import Machine
 from simulation.world import World
+from topology.moves import names
 
 # How often, and how many times at most, somebody looks whether an isolated leader has a successor.
 _LOOK_S = 0.02
@@ -50,7 +51,29 @@ class LostDisks:
 
     @property
     def _are_whole(self) -> bool:
-        return not self._is_stopped and all(machine.is_whole for machine in self._machines.values())
+        return not self._is_stopped and not any(self._misses_something(one) for one in self._machines.values())
+
+    def _misses_something(self, machine: Machine) -> bool:
+        """Whether a group counts on what this machine has lost. A group that is not here, and that nobody believes to
+        be here, may keep its mark for ever."""
+        marked = machine.rebuilding
+        return bool(marked) and any(group_id in self._believed(machine.node_id) for group_id in marked)
+
+    def _believed(self, node_id: str) -> set[int]:
+        """Groups in which somebody takes a node for a member, or may, being down."""
+        groups: set[int] = set()
+        for machine in self._machines.values():
+            if machine.process is None:
+                return set(machine.placement)
+            host = machine.process.host
+            for group_id, partition in host.partitions.items():
+                group = partition.group
+                memberships = group.journal.memberships_since(group.commit_index)
+                if machine.node_id == node_id or any(node_id in one.members for one in memberships):
+                    groups.add(group_id)
+            if host.catalog is not None:
+                groups.update(one.id for one in host.catalog.partitions if names(one, node_id))
+        return groups
 
     def lose_voter(self) -> None:
         """The worst moment: a leader that does not know of its successor meets the voter that has forgotten it."""
@@ -82,7 +105,8 @@ class LostDisks:
             self._world.at(_LOOK_S * self._pace, lambda: self._await_successor(deposed, group_id, term, looks_left - 1))
 
     def _forget(self, group_id: int, deposed: Machine, successor: Machine) -> None:
-        holders = [machine for machine in self._machines.values() if group_id in machine.groups]
+        processes = [machine.process for machine in self._machines.values() if machine.process is not None]
+        holders = [process.machine for process in processes if group_id in process.host.partitions]
         voter = next((machine for machine in holders if machine not in (deposed, successor)), None)
         if voter is None or not self._are_whole:
             return

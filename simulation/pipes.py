@@ -137,6 +137,14 @@ class _Connection:
             self.handler.cancel()
 
 
+class _Context:
+    """What a handler of single calls does with grpc.aio.ServicerContext."""
+
+    async def abort(self, code: grpc.StatusCode, details: str) -> None:
+        """End the call with an error. Always raises."""
+        raise _broken(code, details)
+
+
 class _Requests:
     """The messages of a client, as a handler reads them."""
 
@@ -362,7 +370,11 @@ class Pipes:
 
         async def handle() -> None:
             decode, handler = server.calls[path]
-            reply = (await handler(decode(data), None)).SerializeToString()
+            try:
+                reply = (await handler(decode(data), _Context())).SerializeToString()
+            except grpc.aio.AioRpcError:
+                # It was given up there: to the caller that is an answer as good as none.
+                return
             if not self.is_cut(*reversed(names)):
                 delay_s = self._latency(*reversed(names))
                 self._world.at(delay_s, lambda: client.post(lambda: answer(reply)))

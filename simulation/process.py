@@ -173,7 +173,7 @@ class Machine:
         knobs: Knobs,
         placement: Mapping[int, tuple[str, ...]],
     ) -> None:
-        """`placement`: of every partition of the cluster, on whichever machines it is."""
+        """`placement`: where every partition of the cluster was at first."""
         self.node_id = node_id
         self.placement = placement
         self.world = world
@@ -192,11 +192,6 @@ class Machine:
         self.on_crash: list[Callable[[Process], None]] = []
         self._randomness = world.random_stream(node_id)
         self.clock = DriftingClock(world, self._randomness, knobs.clock_drift)
-
-    @property
-    def groups(self) -> list[int]:
-        """The partitions that this machine holds."""
-        return [group_id for group_id, replicas in self.placement.items() if self.node_id in replicas]
 
     def start(self) -> None:
         """Start the process unless it runs."""
@@ -245,15 +240,16 @@ class Machine:
         self.lost_disks += 1
         self.checks.disk_lost(self.node_id)
         self.store = _empty_store()
-        rebuild.mark_rebuilding(self.store, self.groups, self._randomness.getrandbits(64))
+        # As node.identity does: nobody knows which replicas had moved here.
+        rebuild.mark_rebuilding(self.store, sorted(self.placement), self._randomness.getrandbits(64))
         self.store.write_batch()
         self.store.sync()
 
     @property
-    def is_whole(self) -> bool:
-        """Whether no replica here is being rebuilt, nor would be after a power loss now."""
+    def rebuilding(self) -> list[int]:
+        """Groups whose replica here is being rebuilt, or would be after a power loss now; if it ever comes here."""
         durable = self.store.crash()
-        return all(rebuild.read_mark(durable, group_id) is None for group_id in self.groups)
+        return [group_id for group_id in self.placement if rebuild.read_mark(durable, group_id) is not None]
 
     def sync_seconds(self, randomness: random.Random) -> float:
         """How long the sync that starts now takes."""

@@ -44,6 +44,7 @@ class Report:
     elections: int = 0
     crashes: int = 0
     snapshots: int = 0
+    moves: int = 0
     undecided: int = 0
     faults: dict[str, int] = field(default_factory=dict)
     # None unless it was asked for.
@@ -79,6 +80,9 @@ class Run:
             workload.stop()
         self._converge()
         self._do([workload.finish() for workload in self.workloads], FINAL_READS_BOUND_S * pace, "read what is there")
+        left = self.cluster.left_behind()
+        if left:
+            raise world.violation(left)
         for workload in self.workloads:
             workload.judge()
 
@@ -131,6 +135,7 @@ class Run:
             elections=checks.elections,
             crashes=sum(crashes),
             snapshots=checks.snapshots,
+            moves=self.faults.operator.accepted,
             undecided=sum(workload.undecided for workload in self.workloads),
             faults=dict(sorted(self.faults.counts.items())),
             story=self.world.story,

@@ -57,6 +57,9 @@ class NodeServices:
             Server(
                 process,
                 {services.DATA_PIPE: (data_pb2.RouterFrame.FromString, service.pipe)},
-                {services.CONTROL_REPORT: (data_pb2.NodeReport.FromString, service.report)},
+                {
+                    services.CONTROL_REPORT: (data_pb2.NodeReport.FromString, service.report),
+                    services.ADMIN_MOVE: (data_pb2.MoveRequest.FromString, service.move),
+                },
             ),
         )

@@ -9,6 +9,7 @@ import pytest
 
 from node.storage.errors import StoreDamaged
 from replication.group import ReplicationSettings
+from replication.membership import ChangeKind, MembershipChange
 from simulation.quiet import Asker, QuietCluster
 from simulation.table import TABLE_ID, from_item, to_item
 from wire import data_pb2, log_pb2
@@ -60,6 +61,21 @@ def slow_syncs(cluster: QuietCluster) -> None:
     """Nothing commits for at least ten milliseconds from now."""
     for machine in cluster.machines.values():
         machine.slow_syncs_until = cluster.world.now + 1.0
+
+
+def test_a_decision_about_a_write_under_way_waits_for_it_though_the_log_ends_with_other_members(
+    cluster: QuietCluster, leader: Asker
+) -> None:
+    slow_syncs(cluster)
+    (write,) = leader.ask(put("a"))
+    cluster.run(0.003)
+    change = MembershipChange(ChangeKind.ADD_LEARNER, "n9")
+    assert cluster.leader(GROUP).host.group(GROUP).change_membership(change, lambda *_: None) is None
+    (refused,) = leader.ask(put_if_absent("b"))
+    cluster.run(0.003)
+    assert leader.statuses == {}, "nothing is committed yet"
+    cluster.run(2.0)
+    assert leader.statuses == {write: OK, refused: data_pb2.CONDITION_FAILED}
 
 
 # ---------------------------------------------------------------------------------------------- the plain path
