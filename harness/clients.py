@@ -29,3 +29,14 @@ def client_of(endpoint: str, *, region: str = "us-east-1", retries: bool = False
             max_pool_connections=64,
         ),
     )
+
+
+def make_table(client: Any, name: str, *, active_within_s: int = 20) -> None:
+    """A table with the text key `pk`; it is ACTIVE when this returns. Raises what boto3 raises."""
+    client.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": active_within_s})

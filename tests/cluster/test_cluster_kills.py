@@ -15,6 +15,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from harness.clients import make_table
 from harness.cluster import LocalCluster
 from harness.http import request_bytes
 from harness.load import Load, Report, keys_for_partitions
@@ -34,14 +35,7 @@ RECOVERY_TIMEOUT_S = 20.0
 @pytest.fixture(scope="module")
 def cluster(make_cluster: Callable[..., LocalCluster]) -> LocalCluster:
     made = make_cluster()
-    client = made.dynamodb()
-    client.create_table(
-        TableName=TABLE,
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    client.get_waiter("table_exists").wait(TableName=TABLE, WaiterConfig={"Delay": 1, "MaxAttempts": 20})
+    make_table(made.dynamodb(), TABLE)
     return made
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness.clients import make_table
 from harness.cluster import LocalCluster
 from harness.http import Answer
 from harness.load import FAILURES_ALLOWED, keys_for_partitions
@@ -54,14 +55,7 @@ def cluster(small_disk: Path | None, make_cluster: Callable[..., LocalCluster]) 
         },
         data_folders={"n3": small_disk / "n3"} if small_disk is not None else {},
     )
-    client = made.dynamodb()
-    client.create_table(
-        TableName=TABLE,
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    client.get_waiter("table_exists").wait(TableName=TABLE, WaiterConfig={"Delay": 1, "MaxAttempts": 20})
+    make_table(made.dynamodb(), TABLE)
     return made
 
 
@@ -184,15 +178,7 @@ def test_with_two_nodes_dead_strong_operations_fail_in_time_and_eventual_reads_a
 def test_a_table_made_while_a_node_is_dead_is_there_when_it_comes_back(cluster: LocalCluster) -> None:
     cluster.kill("n3")
     client = cluster.dynamodb(retries=True)
-    client.create_table(
-        TableName="made-without-n3",
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    client.get_waiter("table_exists").wait(
-        TableName="made-without-n3", WaiterConfig={"Delay": 1, "MaxAttempts": ACTIVATION_S_MAX}
-    )
+    make_table(client, "made-without-n3", active_within_s=ACTIVATION_S_MAX)
     client.put_item(TableName="made-without-n3", Item={"pk": {"S": "a"}})
     cluster.start_process("n3")
     cluster.wait_whole()

@@ -13,6 +13,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from harness.clients import make_table
 from harness.cluster import LocalCluster
 from harness.http import ConnectionLost
 from harness.load import keys_for_partitions
@@ -42,14 +43,7 @@ class Counted:
 @pytest.fixture(scope="module")
 def cluster(make_cluster: Callable[..., LocalCluster]) -> LocalCluster:
     made = make_cluster()
-    client = made.dynamodb()
-    client.create_table(
-        TableName=TABLE,
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    client.get_waiter("table_exists").wait(TableName=TABLE, WaiterConfig={"Delay": 1, "MaxAttempts": 20})
+    make_table(made.dynamodb(), TABLE)
     return made
 
 
