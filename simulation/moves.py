@@ -45,7 +45,11 @@ class Operator:
         if partition is None:
             return
         wanted = set(wanted_replicas(partition))
-        target = self._randomness.choice([target for target in self._targets if set(target) != wanted])
+        others = [target for target in self._targets if set(target) != wanted]
+        if not others:
+            # Three machines are where they are.
+            return
+        target = self._randomness.choice(others)
         request = data_pb2.MoveRequest(partition=group_id, target_replicas=target)
         first = self._randomness.choice(partition.replicas)
 

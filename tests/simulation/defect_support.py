@@ -52,8 +52,7 @@ class Defect:
         changes: dict[str, Any] = {"faults_end_s": _FAULTS_END_S, "request_rate": _REQUEST_RATE, "loads": self.loads}
         # What costs least, and shows as much unless a case says otherwise.
         changes |= {"machines": 3, "partitions": 2}
-        if self.faults:
-            changes["faults"] = self.faults
+        changes["faults"] = self.faults or tuple(fault for fault in drawn.faults if fault is not Fault.MOVE)
         if self.replication:
             changes["replication"] = replace(drawn.replication, **self.replication)
         return replace(drawn, **{**changes, **self.more})

@@ -20,6 +20,7 @@ from replication import append_guard, following, raft, rebuild
 from replication.append_guard import Action, Verdict
 from replication.elections import ElectingReplica
 from replication.journal import GroupJournal
+from replication.membership import Membership
 from replication.messages import LogEntry, Message
 from replication.raft import RaftReplica
 from replication.rebuild import RebuildRequests
@@ -117,10 +118,10 @@ def reset_log_in_memory_only(patch: Patch) -> None:
     """An installed snapshot does not move the stored base of the log."""
     original = GroupJournal.reset
 
-    def reset(self: Any, index: int, term: int) -> None:
+    def reset(self: Any, index: int, term: int, membership: Membership) -> None:
         store, self._store = self._store, _Deaf()
         try:
-            original(self, index, term)
+            original(self, index, term, membership)
         finally:
             self._store = store
 

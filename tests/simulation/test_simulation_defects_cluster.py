@@ -36,9 +36,8 @@ def commit_on_one_ack(patch: Patch) -> None:
     def synced(self: Any, covered_index: int) -> None:
         original(self, covered_index)
         if self.is_leader:
-            for peer, progress in self._progress.items():
-                progress.acknowledged_index = self.journal.durable_index
-                self._deliver_acknowledgement(self._nodes[peer], progress)
+            for node in self.other_voters:
+                self.match_index[node] = max(self.match_index[node], self.journal.durable_index)
 
     patch.setattr(RaftReplica, "synced", synced)
 
