@@ -144,7 +144,9 @@ class LeadingReplica(FollowingReplica):
             return
         next_index = self.next_index[node]
         if next_index <= self.journal.first_index:
-            self.send(node, Message(Kind.HEARTBEAT, self.term, sent_at=now), durable=False)
+            # Not with every turn: the answer to one would be the reason for the next, as fast as the link allows.
+            if heartbeat:
+                self.send(node, Message(Kind.HEARTBEAT, self.term, sent_at=now), durable=False)
             if self._senders.want(node.id, now):
                 self._host.wake(self.group_id)
             return

@@ -29,6 +29,11 @@ _INDEX = {
 }
 
 
+def _shows(answer: Answer, table_id: str) -> bool:
+    """Whether DescribeTable shows this very table, ACTIVE."""
+    return is_active(answer) and answer.body["Table"]["TableId"] == table_id
+
+
 @dataclass(slots=True)
 class _Owned:
     """A worker's table."""
@@ -86,7 +91,9 @@ class Tables(Workload):
             return
         if not answer.is_ok:
             raise self.violation(f"table {owned.name} is not there, and was not made: {answer.code}")
-        while not is_active(await self.ask(worker, "DescribeTable", {"TableName": owned.name})):
+        table_id = answer.body["TableDescription"]["TableId"]
+        # A router may not have heard of the drop of the table that had this name before: DescribeTable shows that one.
+        while not _shows(await self.ask(worker, "DescribeTable", {"TableName": owned.name}), table_id):
             if not self.is_working:
                 return
             await asyncio.sleep(_LOOK_S * self.scene.knobs.pace)

@@ -423,3 +423,20 @@ def test_a_follower_behind_the_log_gets_a_heartbeat_and_then_a_snapshot(lone: Lo
     assert to_behind.index(Kind.HEARTBEAT) < to_behind.index(Kind.SNAPSHOT_CHUNK)
     chunk = next(message for _, message, _ in lone.sent if message.kind is Kind.SNAPSHOT_CHUNK)
     assert chunk.index == lone.replica.applied_index
+
+
+def test_a_follower_that_waits_for_a_snapshot_is_not_talked_to_at_every_turn(lone: Lone) -> None:
+    """Seed 304778 of 6f947ae: each answer to a heartbeat was the reason for another heartbeat."""
+    lone.elect()
+    for number in range(30):
+        outcomes_of(lone, b"write%d" % number)
+    lone.sync()
+    lone.acknowledge()
+    lone.replica.journal.deleteEntriesTo(20)
+    lone.receive(Kind.APPEND_REJECTED, lone.replica.term, "n3", index=lone.replica.journal.last_index, sequence=2)
+    lone.tick(SETTINGS.heartbeat_s * 1.1)
+    lone.sent.clear()
+    for _ in range(10):
+        lone.receive(Kind.APPEND_REJECTED, lone.replica.term, "n3")
+        lone.tick()
+    assert [message.kind for target, message, _ in lone.sent if target == "n3"] == []
