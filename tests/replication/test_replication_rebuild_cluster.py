@@ -57,8 +57,8 @@ def role(cluster: QuietCluster, machine: Machine) -> str:
 
 
 def until_whole(cluster: QuietCluster, machine: Machine) -> None:
-    cluster.world.run_until(cluster.world.now + 10.0, lambda: machine.process is not None and machine.is_whole)
-    assert machine.is_whole
+    cluster.world.run_until(cluster.world.now + 10.0, lambda: machine.process is not None and not machine.rebuilding)
+    assert not machine.rebuilding
 
 
 def items_of(machine: Machine) -> list[bytes]:
