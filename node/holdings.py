@@ -5,13 +5,13 @@ replica comes because a leader says so and goes because the catalog says so; the
 committed membership says.
 
 Laws: a leader's message opens a replica only where the catalog wants one, so that one that was delayed leaves nothing
-behind that nobody wants. A replica goes only when the group has done without it since before the last membership that
-it knows, or when it never was a voter: nothing that it acknowledged is counted on any more.
+behind that nobody wants. A replica goes only when a membership without it was committed after the last one that it
+knows: nobody can count on it any more, whatever entries it or others have lost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
 from replication.membership import Membership
@@ -60,12 +60,11 @@ class Holdings:
         """Those of the groups held here that the catalog knows and does not name this node for."""
         return sorted(group_id for group_id in held if group_id in self._generations and group_id not in self._named)
 
-    def is_over(self, group_id: int, memberships: Sequence[Membership]) -> bool:
-        """Whether the replica of a stranger may be deleted. `memberships`: the last one that it knows to be committed,
-        and those that follow it in its log.
+    def is_over(self, group_id: int, membership: Membership, *, is_dismissed: bool) -> bool:
+        """Whether the replica of a stranger, whose log ends with `membership`, may be deleted.
 
-        A voter of a later membership than the catalog's may be one that its group counts on: it waits for the catalog.
+        Not for being no voter by its own log: it may have been made one by an entry that it lost, or never got, and
+        whoever has that entry can win no election without it. The catalog says so with a membership that is as late as
+        its own, or a leader does (`is_dismissed`).
         """
-        if all(self._node_id not in membership.voters for membership in memberships):
-            return True
-        return self._generations[group_id] >= memberships[-1].index
+        return is_dismissed or self._generations[group_id] >= membership.index

@@ -138,8 +138,9 @@ class NodeHost:
         """Delete the replicas that left this node. In a turn, before its batch: nothing of them may follow."""
         for group_id in self._strangers:
             group = self._groups[group_id]
-            memberships = group.journal.memberships_since(group.commit_index)
-            if not group.is_leader and self._holdings.is_over(group_id, memberships):
+            if not group.is_leader and self._holdings.is_over(
+                group_id, group.membership, is_dismissed=group.is_dismissed
+            ):
                 self._close_group(group_id)
         self._strangers = self._holdings.strangers(self._groups)
 
@@ -474,6 +475,11 @@ class NodeHost:
         """The last thing before the process ends: tell routers what was never begun, so that they go elsewhere."""
         for partition in self.partitions.values():
             partition.refuse_held()
+
+    @property
+    def strangers(self) -> list[int]:
+        """The groups here that the catalog does not name this node for."""
+        return self._strangers
 
     def led_groups(self) -> list[int]:
         """The groups that this node leads."""

@@ -68,6 +68,11 @@ class LeadingReplica(FollowingReplica):
             for peer in self._nodes:
                 self._progress.setdefault(peer, Progress())
 
+    def _on_member_query(self, node: ReplicaNode, _message: Message) -> None:
+        """Tell one that is no member, nor may become one by what is not committed yet."""
+        if self.is_ready_leader and self.is_membership_committed and node.id not in self._nodes:
+            self.send(node, Message(Kind.NOT_A_MEMBER, self.term, index=self.commit_index), durable=False)
+
     # ------------------------------------------------------------------ acknowledgements
     def synced(self, covered_index: int) -> None:
         """A sync ended: the leader's own copy now counts up to `covered_index`."""

@@ -10,6 +10,8 @@ for the entry that makes it one may not have come yet; answers are taken from me
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from replication.group import ReplicaParts
 from replication.membership import Membership
 from replication.messages import Kind, Message
@@ -53,6 +55,8 @@ class MemberReplica(EngineReplica):
         self._quorum_followers = 0
         self.membership = Membership()
         self.is_voter = False
+        # A leader whose log is newer than this membership said that this replica does not belong to the group.
+        self.is_dismissed = False
         super().__init__(parts)
         self._count_members()
 
@@ -79,6 +83,7 @@ class MemberReplica(EngineReplica):
 
     def _count_members(self) -> None:
         membership = self.membership = self.journal.membership
+        self.is_dismissed = False
         known = self._nodes
         self._nodes = {
             peer: known.get(peer) or ReplicaNode(peer) for peer in membership.members if peer != self.self_id
@@ -96,6 +101,21 @@ class MemberReplica(EngineReplica):
         for peer, node in self._nodes.items():
             if peer in self._connected_ids:
                 self.node_connected(node)
+
+    def ask_whether_member(self, nodes: Iterable[str]) -> None:
+        """Ask whoever leads among `nodes` whether this replica still belongs to the group: see `is_dismissed`.
+
+        Nobody tells it otherwise: a leader talks to members only, and the entry that removed this one may never come.
+        """
+        for node_id in nodes:
+            self._host.send(self.group_id, node_id, Message(Kind.MEMBER_QUERY, self.term), durable=False)
+
+    def _on_not_a_member(self, _node: ReplicaNode, message: Message) -> None:
+        """Believe it only of a log that is newer than the membership here: an answer may be from before it."""
+        journal = self.journal
+        index = max(self.membership.index, journal.first_index)
+        if (message.term, message.index) > (journal.term_at(index), index):
+            self.is_dismissed = True
 
     def node_of(self, sender: str, message: Message) -> ReplicaNode | None:
         """Who says `message`, None when it is not to be heard."""

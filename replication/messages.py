@@ -45,6 +45,9 @@ class Kind(enum.IntEnum):
     REBUILD_REQUEST = 18  # to the leader; `sequence`: the nonce of the life that asks
     REBUILD_CHECK = 19  # from the leader to every other member; `sequence`: the round
     REBUILD_CHECK_OK = 20  # the member follows this leader in this term
+    # A replica that the catalog names no more, to those that it names.
+    MEMBER_QUERY = 22
+    NOT_A_MEMBER = 23  # of a leader: by its log, of which `index` is committed
     REBUILD_GRANTED = 21  # `sequence`: the nonce; whole when the log reaches `index` and `commit_index` is applied
 
 

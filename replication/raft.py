@@ -129,13 +129,20 @@ class RaftReplica(LeadingReplica):
         if change.node_id == self.self_id:
             return Refusal.LEADS
         heard = {node.id for node in self._nodes.values() if self._is_heard(node)}
-        if change.kind is ChangeKind.PROMOTE and not (
-            change.node_id in heard and self.is_nearly_caught_up(change.node_id)
-        ):
+        if change.kind is ChangeKind.PROMOTE and not (change.node_id in heard and self._may_vote(change.node_id)):
             return Refusal.BEHIND
         if 1 + len(heard.intersection(changed.voters)) < changed.majority:
             return Refusal.NO_MAJORITY
         return changed
+
+    def _may_vote(self, learner: str) -> bool:
+        """Whether a learner has nearly everything, and for good the entry by which it is a learner.
+
+        Else it could lose all it knew of the group with its power, and be deleted as one that the catalog does not
+        name, while somebody counts on its vote.
+        """
+        acknowledged_index = self._progress[learner].acknowledged_index
+        return acknowledged_index >= self.membership.index and self.is_nearly_caught_up(learner)
 
     def _is_heard(self, node: ReplicaNode) -> bool:
         heard_s = self._monotonic() - self.last_response.get(node, -math.inf)
@@ -236,6 +243,8 @@ _HANDLERS: dict[Kind, Callable[[RaftReplica, ReplicaNode, Message], None]] = {
     Kind.READ_BARRIER_OK: RaftReplica._on_read_barrier_ok,
     Kind.SNAPSHOT_CHUNK: RaftReplica._on_snapshot_chunk,
     Kind.SNAPSHOT_ACK: RaftReplica._on_snapshot_ack,
+    Kind.MEMBER_QUERY: RaftReplica._on_member_query,
+    Kind.NOT_A_MEMBER: RaftReplica._on_not_a_member,
     Kind.REBUILD_REQUEST: RaftReplica._on_rebuild_request,
     Kind.REBUILD_CHECK: RaftReplica._on_rebuild_check,
     Kind.REBUILD_CHECK_OK: RaftReplica._on_rebuild_check_ok,

@@ -26,6 +26,8 @@ from wire import catalog_pb2
 log = get_logger()
 
 CHECK_INTERVAL_S = 0.1
+# How often a replica that the catalog names no more asks whether it may go.
+ASK_INTERVAL_S = 1.0
 # Writes pause while a leadership is handed over: one that did not happen is not tried again in a hurry.
 HAND_OVER_RETRY_S = 2.0
 
@@ -57,6 +59,7 @@ class ReplicaDaemon:
         self._confirmed_at = confirmed_at
         self._settled = settled
         self._leaderships: dict[int, _Leadership] = {}
+        self._asked_at = -math.inf
 
     async def run(self) -> None:
         """Drive until cancelled."""
@@ -74,6 +77,16 @@ class ReplicaDaemon:
             group = self._host.group(group_id)
             if partition is not None and group.is_ready_leader:
                 self._look(group, partition, now)
+        if now - self._asked_at >= ASK_INTERVAL_S:
+            self._asked_at = now
+            self._ask_for_strangers(catalog)
+
+    def _ask_for_strangers(self, catalog: catalog_pb2.Catalog | None) -> None:
+        """Replicas that the catalog names no more hear of nothing by themselves."""
+        for group_id in self._host.strangers:
+            partition = partition_of(catalog, group_id)
+            if partition is not None:
+                self._host.group(group_id).ask_whether_member(partition.replicas)
 
     def _look(self, group: RaftReplica, partition: catalog_pb2.Partition, now: float) -> None:
         leadership = self._leaderships.get(group.group_id)

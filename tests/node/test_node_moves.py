@@ -213,7 +213,7 @@ def test_only_a_leader_brings_a_replica_and_only_where_the_catalog_wants_one(kin
         pytest.param(placed("124", generation=40), members("1234", index=30), True, id="it has not seen that it went"),
         pytest.param(placed("124", generation=40), members("123", index=50), False, id="it may be back by now"),
         pytest.param(placed("124", generation=40), members("123", index=0), True, id="never heard of a change"),
-        pytest.param(placed("124", generation=1), members("124", "3", index=50), True, id="never was a voter"),
+        pytest.param(placed("124", generation=1), members("124", "3", index=50), False, id="it may have been promoted"),
         pytest.param(placed("124", generation=1), Membership(), True, id="opened by a message that came late"),
         pytest.param(placed("124", "123", generation=40), members("124", index=40), False, id="it shall come back"),
         pytest.param(placed("123", "124", generation=1), members("1234", index=50), False, id="the move is not done"),
@@ -226,13 +226,13 @@ def test_a_replica_goes_when_the_catalog_says_that_its_group_does_without_it(
     held = holdings(partition)
     strangers = held.strangers([0, 1, 2])
     assert strangers in ([], [1]), "of the others this catalog says nothing"
-    assert any(held.is_over(group_id, [membership]) for group_id in strangers) is goes
+    assert any(held.is_over(group_id, membership, is_dismissed=False) for group_id in strangers) is goes
 
 
-def test_a_voter_whose_removal_may_be_taken_back_waits_for_the_catalog() -> None:
+def test_a_replica_that_a_leader_dismissed_goes_before_the_catalog_is_as_late() -> None:
     held = holdings(placed("124", generation=40))
-    assert not held.is_over(1, [members("1234", index=50), members("124", index=60)])
-    assert held.is_over(1, [members("124", index=60)]), "it is committed"
+    assert not held.is_over(1, members("124", index=60), is_dismissed=False), "its removal may be taken back"
+    assert held.is_over(1, members("124", index=60), is_dismissed=True)
 
 
 def test_without_a_catalog_nothing_is_deleted() -> None:

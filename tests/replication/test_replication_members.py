@@ -302,6 +302,20 @@ def test_a_learner_that_is_behind_is_not_made_a_voter(lone: Lone) -> None:
     assert refused(lone, promote("n4")) is None
 
 
+def test_a_learner_is_not_made_a_voter_before_it_knows_that_it_is_one(lone: Lone) -> None:
+    """Simulation, seed 401360 of 3d5e0b0."""
+    lone.elect()
+    lone.replica.peer_connected("n4")
+    change(lone, add("n4"))
+    lone.sync()
+    has_all(lone, "n2")
+    before = lone.replica.membership.index - 1
+    lone.receive(Kind.APPEND_OK, lone.replica.term, "n4", index=before)
+    assert refused(lone, promote("n4")) is Refusal.BEHIND
+    has_all(lone, "n4")
+    assert refused(lone, promote("n4")) is None
+
+
 def test_no_change_may_leave_a_group_without_a_majority_that_is_heard(lone: Lone) -> None:
     lone.elect()
     lone.clock.advance(SETTINGS.election_timeout_max_s * 0.9)
@@ -408,6 +422,53 @@ def test_a_snapshot_says_who_the_members_are(lone: Lone) -> None:
         Kind.SNAPSHOT_CHUNK, 3, index=40, log_term=3, sequence=0, flag=True, chunk=chunk, membership=membership
     )
     assert (lone.replica.membership, lone.replica.peer_ids) == (membership, ["n2", "n4"])
+
+
+# ---------------------------------------------------------------------------------------------- who is told nothing
+def test_a_leader_tells_who_is_no_member_and_cannot_become_one_by_what_is_under_way(lone: Lone) -> None:
+    with_learner(lone)
+
+    def answers(sender: str) -> list[int]:
+        lone.sent.clear()
+        lone.receive(Kind.MEMBER_QUERY, 1, sender)
+        return [message.index for message in lone.take_sent(Kind.NOT_A_MEMBER)]
+
+    assert (answers("n4"), answers("n2")) == ([], []), "both are members"
+    assert answers("n9") == [lone.replica.commit_index]
+    change(lone, remove("n4"))
+    assert answers("n4") == [], "its removal may be taken back"
+    lone.sync()
+    has_all(lone, "n2")
+    assert answers("n4") == [lone.replica.commit_index]
+
+
+def test_a_follower_dismisses_nobody(lone: Lone) -> None:
+    lone.append(3, 1, 0, [3])
+    lone.receive(Kind.MEMBER_QUERY, 1, "n9")
+    assert lone.take_sent(Kind.NOT_A_MEMBER) == []
+
+
+@pytest.mark.parametrize(
+    ("term", "index", "is_believed"),
+    [
+        pytest.param(3, 1, False, id="from before it became a member"),
+        pytest.param(3, 2, False, id="of that very entry"),
+        pytest.param(3, 9, True, id="of a log that went on without it"),
+        pytest.param(2, 90, False, id="of a leader that was deposed before"),
+        pytest.param(4, 1, True, id="of a later leader that has not that entry"),
+    ],
+)
+def test_a_replica_believes_that_it_is_no_member_of_a_newer_log_only(
+    lone: Lone, term: int, index: int, is_believed: bool
+) -> None:
+    """Seed 401360 of 3d5e0b0: a learner whose promotion was lost went, and its group waited for its vote for ever."""
+    say_members(lone, 3, 1, 0, Membership(("n2", "n3"), ("n1",)), "n2")
+    lone.replica.ask_whether_member(["n2", "n3"])
+    assert len(lone.take_sent(Kind.MEMBER_QUERY)) == 2
+    lone.receive(Kind.NOT_A_MEMBER, term, "n3", index=index)
+    assert lone.replica.is_dismissed is is_believed
+    say_members(lone, 5, 2, 3, Membership(("n1", "n2", "n3")), "n2")
+    assert not lone.replica.is_dismissed, "it is a member again"
 
 
 # ---------------------------------------------------------------------------------------------- beside a rebuild

@@ -127,4 +127,6 @@ def test_kinds_keep_their_numbers() -> None:
         "REBUILD_CHECK": 19,
         "REBUILD_CHECK_OK": 20,
         "REBUILD_GRANTED": 21,
+        "MEMBER_QUERY": 22,
+        "NOT_A_MEMBER": 23,
     }
