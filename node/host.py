@@ -155,7 +155,7 @@ class NodeHost:
         partition.refuse_held()
         self._range_turns.drop(state)
         state.delete()
-        retire(self._store, group_id)
+        retire(self._store, group_id, group.journal.newest_position)
         self._durability.journal_changed()
         self.metrics.forget_partition(group_id)
         for session in self.sessions:

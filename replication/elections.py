@@ -116,6 +116,11 @@ class ElectingReplica(MemberReplica):
         return known
 
     # ------------------------------------------------------------------ elections
+    @property
+    def may_lead(self) -> bool:
+        """Whether this replica votes and remembers, or has again, all that it ever acknowledged."""
+        return self.is_voter and self.rebuild is None and self.journal.has_all_it_had
+
     def _is_loyal(self) -> bool:
         if self.is_leader:
             return self._heard_from_quorum(self._settings.election_timeout_min_s)
@@ -139,7 +144,7 @@ class ElectingReplica(MemberReplica):
             self.election_deadline = now + self._settings.heartbeat_s * self._random.uniform(0.5, 1.5)
         # Peers and clients must not be sent to a leader that is not heard any more.
         self.leader_node = None
-        if self.rebuild is not None or not self.is_voter:
+        if not self.may_lead:
             return
         term = self.term + 1
         self._pre_votes = (term, set())
@@ -183,6 +188,8 @@ class ElectingReplica(MemberReplica):
             return  # it may have voted in this term before it lost its disk
         if not message.flag and message.term > self.term and self._is_loyal():
             return  # a live leader exists: neither answer nor adopt the term
+        if not self.journal.has_all_it_had and (message.log_term, message.index) < self.journal.newest_position:
+            return  # the engine compares with the present log only, and more was acknowledged here once
         was_leader = self.is_leader
         self._candidacy_voted_for = message.sequence
         self.to_engine(
@@ -221,7 +228,7 @@ class ElectingReplica(MemberReplica):
     def _judge_candidate(self, node: ReplicaNode, message: Message) -> None:
         """No leader is heard here either: let the asker try, or stand soon in its place if its log lacks something."""
         now, heartbeat_s = self._monotonic(), self._settings.heartbeat_s
-        if (message.log_term, message.index) >= (self.journal.last_term, self.journal.last_index):
+        if (message.log_term, message.index) >= self.journal.newest_position:
             if self.role == FOLLOWER:
                 # Two that stand within one round split the votes and wait a full election time-out.
                 self.election_deadline = max(self.election_deadline, now + _YIELD_HEARTBEATS * heartbeat_s)
@@ -242,7 +249,7 @@ class ElectingReplica(MemberReplica):
     def _on_timeout_now(self, node: ReplicaNode, message: Message) -> None:
         if message.term != self.term or node != self.leader_node:
             return
-        if self.accepts_leadership and self.rebuild is None and self.is_voter:
+        if self.accepts_leadership and self.may_lead:
             self._campaign(forced=True)
         else:
             self.send(node, Message(Kind.TIMEOUT_NOW_REFUSED, self.term), durable=False)

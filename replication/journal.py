@@ -35,7 +35,7 @@ from replication.records import (
     seal,
     unseal,
 )
-from replication.retirement import put_membership, read_membership
+from replication.retirement import put_membership, read_floor, read_membership
 
 _TERM = struct.Struct("<Q")
 _BASE = struct.Struct("<QQ")
@@ -66,6 +66,7 @@ class GroupJournal(Journal):
         self.payload_bytes = 0
         # Set while this replica is being rebuilt after a lost disk (replication.rebuild).
         self.rebuild_nonce = read_mark(store, group_id)
+        self._floor = read_floor(store, group_id)
         stored = read_membership(store, group_id)
         # As of the base, then those of entries in the log: the last one counts, and goes with its entry.
         self._memberships = [first_membership(first_voters) if stored is None else stored]
@@ -123,6 +124,16 @@ class GroupJournal(Journal):
     def last_term(self) -> int:
         """Term of the newest entry."""
         return self.entries[-1][2]
+
+    @property
+    def newest_position(self) -> tuple[int, int]:
+        """Term and index of the newest entry that a replica of this group ever had on this node."""
+        return max(self._floor, (self.last_term, self.last_index))
+
+    @property
+    def has_all_it_had(self) -> bool:
+        """Whether the log is as new as that of a replica that left this node before this one came."""
+        return (self.last_term, self.last_index) >= self._floor
 
     def term_at(self, index: int) -> int:
         """Term of the entry at `index`, which must be kept here."""

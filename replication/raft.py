@@ -153,9 +153,8 @@ class RaftReplica(LeadingReplica):
         """Advance: commit, apply, elections, heartbeats. Cheap enough to call once a loop turn."""
         now = self.enter()
         if self.role != LEADER:
-            # One that is being rebuilt, or does not vote, only lets the time go by: the engine elects who knows nobody.
-            may_not = self.rebuild is not None or not self.is_voter
-            if 0 <= self.election_deadline < now and (self.connected_nodes or may_not):
+            # One that may not lead only lets the time go by: the engine elects who knows nobody.
+            if 0 <= self.election_deadline < now and (self.connected_nodes or not self.may_lead):
                 self._start_pre_vote(now)
         elif not self._heard_from_quorum(self._settings.election_timeout_max_s):
             self.step_down(self.term)

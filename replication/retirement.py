@@ -1,11 +1,13 @@
 """What a node remembers of the groups that it holds, held, and holds no more.
 
 Used by replication.journal, and by node.host at its start and when a group leaves the node. Law: a replica that goes
-takes its log and keeps its term and its vote: a node that comes back to the group must not vote twice in a term. A
-mark of a lost disk (replication.rebuild) stays, too.
+takes its log, and keeps its term, its vote and how far its log went: a node that comes back to the group must not vote
+twice in a term, nor for a log that lacks what it had acknowledged. A mark of a lost disk (replication.rebuild) stays,
+too.
 
 Record: META `m group(4)` -> `version(1) crc(4) state(1) Membership`, the membership as of the log's base; state 1: the
 replica is gone, and what placement says of this node does not bring it back.
+META `f group(4)` -> `version(1) crc(4) term(8) index(8)`: the last entry of the log that a replica here once had.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from replication.records import JournalCorrupt, base_key, log_range, seal, unsea
 from wire import replication_pb2
 
 _GROUP = struct.Struct(">I")
+_POSITION = struct.Struct("<QQ")
 _PREFIX, _PREFIX_END = b"m", b"n"
 _HERE, _GONE = b"\x00", b"\x01"
 
@@ -73,8 +76,28 @@ def is_retired(store: Store, group_id: int) -> bool:
     return group_id in retired_groups(store)
 
 
-def retire(store: Store, group_id: int) -> None:
-    """Collect the end of a replica: its log goes, its term and its vote stay. Its state is the caller's."""
+def _floor_key(group_id: int) -> bytes:
+    return b"f" + _GROUP.pack(group_id)
+
+
+def read_floor(store: Store, group_id: int) -> tuple[int, int]:
+    """Term and index of the last entry that a replica here had when it left; (0, 0) when none ever did.
+
+    Raises JournalCorrupt.
+    """
+    record = store.get(Family.META, _floor_key(group_id))
+    if record is None:
+        return 0, 0
+    term, index = _POSITION.unpack(unseal(_floor_key(group_id), record))
+    return int(term), int(index)
+
+
+def retire(store: Store, group_id: int, floor: tuple[int, int]) -> None:
+    """Collect the end of a replica: its log goes; its term, its vote and the `floor` of later votes stay.
+
+    `floor`: term and index of the last entry that it ever had. Its state is the caller's.
+    """
+    store.put(Family.META, _floor_key(group_id), seal(_floor_key(group_id), _POSITION.pack(*floor)))
     store.delete_range(Family.LOG, *log_range(group_id))
     store.delete(Family.META, base_key(group_id))
     store.put(Family.META, _key(group_id), seal(_key(group_id), _GONE))

@@ -158,7 +158,7 @@ def test_a_retired_replica_leaves_its_vote_and_nothing_else() -> None:
     mark_rebuilding(store, (1, 2), 99)
     store.write_batch()
     assert (stored_groups(store), retired_groups(store)) == ({1}, set())
-    retire(store, 1)
+    retire(store, 1, journal.newest_position)
     store.write_batch()
     assert (stored_groups(store), retired_groups(store), is_retired(store, 1)) == (set(), {1}, True)
     assert list(store.scan(Family.LOG, b"", b"\xff")) == []
@@ -166,9 +166,61 @@ def test_a_retired_replica_leaves_its_vote_and_nothing_else() -> None:
     again = open_journal(store, ())
     store.write_batch()
     assert (again.getCurrentTerm(), again.getVotedForNodeId()) == (7, "n3"), "it must not vote twice in a term"
+    assert again.newest_position == (1, 6), "nor for a log that lacks what it had"
     assert read_mark(store, 1) == 99, "what a lost disk forgot is still forgotten"
     assert (again.membership, again.last_index) == (Membership(), 1)
     assert (stored_groups(store), is_retired(store, 1)) == ({1}, False)
+
+
+def came_back(last_term: int, last_index: int, membership: Membership = FIRST) -> Lone:
+    """n1 as it comes back to a group in which its log once ended with that entry; it has entry 2 of term 3 again."""
+    lone = Lone()
+    lone.store = MemoryStore()
+    retire(lone.store, 1, (last_term, last_index))
+    lone.store.write_batch()
+    lone.replica = lone.make_replica()
+    for peer in lone.peers:
+        lone.replica.peer_connected(peer)
+    say_members(lone, 3, 1, 0, membership, "n2")
+    lone.clock.advance(5.0)
+    lone.sent.clear()
+    return lone
+
+
+@pytest.mark.parametrize(
+    ("log_term", "index", "votes"),
+    [
+        pytest.param(3, 8, False, id="it lacks an entry that was acknowledged here"),
+        pytest.param(2, 50, False, id="it ends in an earlier term"),
+        pytest.param(3, 9, True, id="it has all of them"),
+        pytest.param(4, 5, True, id="it ends in a later term"),
+    ],
+)
+def test_who_comes_back_votes_for_no_log_that_lacks_what_it_had(log_term: int, index: int, votes: bool) -> None:
+    """Seed 3219 of 229325b with moves: a stale voter and one that had left and come back made up a majority of old."""
+    lone = came_back(3, 9)
+    lone.receive(Kind.PRE_VOTE_REQUEST, 4, "n3", index=index, log_term=log_term)
+    assert len(lone.take_sent(Kind.PRE_VOTE_GRANTED)) == votes
+    lone.receive(Kind.VOTE_REQUEST, 4, "n3", index=index, log_term=log_term)
+    assert len(lone.take_sent(Kind.VOTE_GRANTED)) == votes
+
+
+def test_who_comes_back_does_not_stand_before_it_has_what_it_had() -> None:
+    lone = came_back(3, 9)
+    lone.tick(SETTINGS.election_timeout_max_s * 2)
+    lone.receive(Kind.TIMEOUT_NOW, 3, "n2")
+    assert lone.take_sent(Kind.PRE_VOTE_REQUEST) == []
+    assert (lone.replica.term, lone.replica.status().role) == (3, "follower")
+    lone.append(3, 2, 3, [3] * 7)
+    lone.tick(SETTINGS.election_timeout_max_s * 2)
+    assert len(lone.take_sent(Kind.PRE_VOTE_REQUEST)) == 2
+
+
+def test_what_was_had_is_not_forgotten_by_leaving_twice() -> None:
+    lone = came_back(3, 9)
+    retire(lone.store, 1, lone.replica.journal.newest_position)
+    lone.store.write_batch()
+    assert open_journal(lone.store, ()).newest_position == (3, 9)
 
 
 # ---------------------------------------------------------------------------------------------- a leader's changes
