@@ -142,7 +142,7 @@ class NodeHost:
                 group_id, group.membership, is_dismissed=group.is_dismissed
             ):
                 self._close_group(group_id)
-        self._strangers = self._holdings.strangers(self._groups)
+        self._strangers = [group_id for group_id in self._strangers if group_id in self._groups]
 
     def _close_group(self, group_id: int) -> None:
         """Collect, in one batch, the end of a replica and of all its data: a crash leaves both or neither."""

@@ -1,6 +1,6 @@
 """What a follower does with an append: a pure judgement made before the engine sees the message.
 
-Called by replication.raft for every APPEND. The engine always cuts its log after `prevLogIdx`; so a duplicate or
+Called by replication.following for every APPEND. The engine always cuts its log after `prevLogIdx`; so a duplicate or
 delayed append below the tail would throw away entries that were already acknowledged. Law: entries that match are
 never cut, and nothing at or below the commit index is ever replaced (Raft section 5.3).
 """

@@ -1,6 +1,6 @@
 """One replica as a follower: appends, snapshots and read rounds of a leader, and the rebuild of what a disk lost.
 
-Between elections (replication.elections) and the leader's side (replication.raft). What an append does is judged in
+Between elections (replication.elections) and the leader's side (replication.leading). What an append does is judged in
 append_guard, a snapshot is staged by snapshot, a rebuild is kept in rebuild.
 
 Law: what a follower says of its log is durable before it is said and names its term; while it is being rebuilt every
@@ -124,7 +124,9 @@ class FollowingReplica(ElectingReplica):
             return
         answer, installer = self._receiver.take(node.id, message)
         self.send(node, answer, durable=False)
-        if installer is not None and message.membership is not None:
+        if installer is not None:
+            if message.membership is None:
+                raise RaftInvariantBroken(f"group {self.group_id}: a snapshot of {node.id} does not name its members")
             installer.commit(message.index)
             self.journal.reset(message.index, message.log_term, message.membership)
             self.adopt_membership()

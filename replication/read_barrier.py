@@ -1,6 +1,6 @@
 """Read index: one quorum round confirms all strong reads that wait for it. Pure.
 
-Used by replication.raft on the leader. Source: Raft dissertation (Ongaro 2014) section 6.4. Law: a read is confirmed
+Used by replication.leading. Source: Raft dissertation (Ongaro 2014) section 6.4. Law: a read is confirmed
 only by a round that started after the read arrived.
 """
 

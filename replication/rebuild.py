@@ -1,6 +1,6 @@
 """What a replica that lost its disk must be told before it may vote again, and the mark that says so. Pure.
 
-Used by replication.following (the replica that rebuilds), replication.raft (the leader that answers it), the journal
+Used by replication.following (the replica that rebuilds), replication.leading (the leader that answers it), the journal
 and the start of a node. The protocol and its proof: docs/decisions/0012.
 
 Law: a marked replica votes for nobody, and nothing it says counts. The mark is durable before the replica says a word,

@@ -71,11 +71,6 @@ def _records(store: Store) -> list[tuple[int, bool]]:
     ]
 
 
-def is_retired(store: Store, group_id: int) -> bool:
-    """Whether the replica of this group left this node."""
-    return group_id in retired_groups(store)
-
-
 def _floor_key(group_id: int) -> bytes:
     return b"f" + _GROUP.pack(group_id)
 

@@ -1,6 +1,6 @@
 """How much of a log may go. Pure.
 
-Called by replication.raft after every step. Law: only applied entries go; a follower that is catching up is waited
+Called by replication.leading after every step. Law: only applied entries go; a follower that is catching up is waited
 for, up to a named limit, for else it would need one snapshot after the other under load.
 """
 

@@ -82,12 +82,15 @@ def with_replicas(partition: pb.Partition, command: pb.SetReplicas, nodes: Itera
     if command.generation <= partition.generation:
         # Idempotent: said again, or by a leader that was overtaken.
         return Placed(pb.CATALOG_OK)
+    # A leader that had not heard of it may have finished a move that was taken back meanwhile: the wish stays.
+    wanted = wanted_replicas(partition)
     changed = _copy(partition)
     changed.generation = command.generation
     del changed.replicas[:]
     changed.replicas.extend(_by_az(reported, az_of))
-    if reported == set(partition.target_replicas):
-        del changed.target_replicas[:]
+    del changed.target_replicas[:]
+    if reported != set(wanted):
+        changed.target_replicas.extend(wanted)
     if partition.preferred_leader not in reported:
         # Who comes in the place of the preferred leader is preferred: leaders stay as spread as they were.
         added = [node_id for node_id in changed.replicas if node_id not in partition.replicas]

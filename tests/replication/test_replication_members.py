@@ -21,7 +21,7 @@ from replication.outcomes import Outcome
 from replication.ports import Family
 from replication.rebuild import mark_rebuilding, read_mark
 from replication.records import JournalCorrupt
-from replication.retirement import is_retired, read_membership, retire, retired_groups, stored_groups
+from replication.retirement import read_membership, retire, retired_groups, stored_groups
 from replication.snapshot import encode_pairs
 from simulation.lone import SETTINGS, Lone
 
@@ -160,7 +160,7 @@ def test_a_retired_replica_leaves_its_vote_and_nothing_else() -> None:
     assert (stored_groups(store), retired_groups(store)) == ({1}, set())
     retire(store, 1, journal.newest_position)
     store.write_batch()
-    assert (stored_groups(store), retired_groups(store), is_retired(store, 1)) == (set(), {1}, True)
+    assert (stored_groups(store), retired_groups(store)) == (set(), {1})
     assert list(store.scan(Family.LOG, b"", b"\xff")) == []
     assert read_membership(store, 1) is None
     again = open_journal(store, ())
@@ -169,7 +169,7 @@ def test_a_retired_replica_leaves_its_vote_and_nothing_else() -> None:
     assert again.newest_position == (1, 6), "nor for a log that lacks what it had"
     assert read_mark(store, 1) == 99, "what a lost disk forgot is still forgotten"
     assert (again.membership, again.last_index) == (Membership(), 1)
-    assert (stored_groups(store), is_retired(store, 1)) == ({1}, False)
+    assert (stored_groups(store), retired_groups(store)) == ({1}, set())
 
 
 def came_back(last_term: int, last_index: int, membership: Membership = FIRST) -> Lone:

@@ -105,6 +105,16 @@ def test_what_the_log_says_replaces_the_replicas_and_ends_the_move_that_it_reach
     assert move(state, "n1", "n2", "n4", if_generation=60).outcome == OK
 
 
+def test_a_move_that_was_taken_back_too_late_is_undone(state: CatalogState) -> None:
+    """The last step was on its way to the catalog when somebody was told that the replicas will be as they were."""
+    move(state, "n1", "n2", "n4")
+    assert move(state, "n1", "n2", "n3").outcome == OK
+    assert said(state, 40, "n1", "n2", "n4").outcome == OK
+    assert of(state) == (("n1", "n2", "n4"), ("n1", "n2", "n3"), 40)
+    assert said(state, 60, "n1", "n2", "n3").outcome == OK
+    assert of(state) == (("n1", "n2", "n3"), (), 60)
+
+
 def test_an_older_or_repeated_word_of_the_log_changes_nothing(state: CatalogState) -> None:
     said(state, 60, "n1", "n2", "n4")
     before = state.snapshot()
