@@ -1,7 +1,7 @@
 """What replicas of one group say to each other, and the bytes it becomes.
 
-Made by replication.leading and its bases and by snapshot, carried by replication.transport. Law: a message is complete in
-itself and carries its term, so that a stale one can always be told (the engine's own acknowledgements carry none).
+Made by replication.leading and its bases and by snapshot, carried by replication.transport. Law: a message is complete
+in itself and carries its term, so that a stale one can always be told (the engine's own acknowledgements carry none).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Flow control from a leader to one follower: probe until the logs meet, then stream within a window. Pure.
 
-Used by replication.leading. Source: etcd raft's tracker (probe and replicate states). Law: while probing only one append
-is under way, and an answer to anything but that one changes nothing.
+Used by replication.leading. Source: etcd raft's tracker (probe and replicate states). Law: while probing only one
+append is under way, and an answer to anything but that one changes nothing.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Snapshots: one consistent scan of a group's state, sent in checksummed chunks, put in place at once.
 
-Used by replication.leading and replication.following when a follower's next entry was truncated. The sender keeps a window of chunks under way;
-the receiver stages pairs beside the old state and switches in the batch that also resets the journal. Law: a crash at
-any point leaves either the old state or the new one, and chunks are taken only in order from one leader's term.
+Used by replication.leading and replication.following when a follower's next entry was truncated. The sender keeps a
+window of chunks under way; the receiver stages pairs beside the old state and switches in the batch that also resets
+the journal. Law: a crash at any point leaves either the old state or the new one, and chunks are taken only in order
+from one leader's term.
 """
 
 from __future__ import annotations
