@@ -29,6 +29,9 @@ pytestmark = pytest.mark.integration
 
 SMALL = {"memtable_bytes": 1 << 20, "block_cache_bytes": 1 << 20}
 BATCHES = 12_000
+# In the first record of a manifest, behind the header (checksum, length, type: 7 bytes). Anywhere else it may be the
+# length that is hurt: RocksDB takes a record that seems to reach beyond the end for one that was being written.
+IN_A_RECORD = 10
 
 
 def write(store: RocksStore, first: int, count: int, rng: random.Random) -> None:
@@ -101,7 +104,7 @@ def test_a_store_that_was_killed_is_whole(folder: Path) -> None:
         pytest.param(lambda f: logs(f)[-1].unlink(), "was synced", id="a log file that is gone"),
         pytest.param(lambda f: (f / "CURRENT").unlink(), "Corruption", id="the name of the manifest gone"),
         pytest.param(lambda f: flip(f / "CURRENT", 3), "Corruption", id="the name of the manifest"),
-        pytest.param(lambda f: flip(manifest(f), size(manifest(f)) // 2), "Corruption", id="the manifest"),
+        pytest.param(lambda f: flip(manifest(f), IN_A_RECORD), "Corruption", id="the manifest"),
         pytest.param(lambda f: flip(tables(f)[0], size(tables(f)[0]) - 20), "Corruption", id="the end of a table file"),
         pytest.param(lambda f: os.truncate(tables(f)[0], 1000), "Corruption", id="a table file cut short"),
         pytest.param(lambda f: tables(f)[0].unlink(), "Corruption", id="a table file that is gone"),
