@@ -43,8 +43,8 @@ PROPOSAL_BYTES_MAX = 1024 * 1024
 TRANSFER_PAUSE_S = 0.5
 
 
-_GET_EVENTUAL = data_pb2.GET_EVENTUAL
 _RANGE_STRONG, _RANGE_EVENTUAL = data_pb2.RANGE_STRONG, data_pb2.RANGE_EVENTUAL
+_EVENTUAL_READS = frozenset((data_pb2.GET_EVENTUAL, _RANGE_EVENTUAL))
 _READS = frozenset((data_pb2.GET_STRONG, data_pb2.CATALOG_READ, _RANGE_STRONG))
 _WRITES = frozenset((data_pb2.PUT, data_pb2.UPDATE, data_pb2.DELETE, data_pb2.CATALOG_COMMAND, data_pb2.EXPIRE))
 
@@ -82,18 +82,14 @@ class Partition:
     # ------------------------------------------------------------------ arrivals
     def arrive(self, session: RouterSession, operation: data_pb2.Operation, kind: int) -> bool:
         """Take one operation of `kind`. True: the partition wants a turn."""
-        if kind == _GET_EVENTUAL:
+        if kind in _EVENTUAL_READS:
             if self.group.rebuild is not None or not self.group.is_voter:
                 session.refuse(operation.id, data_pb2.UNAVAILABLE)
-                return False
-            item = self.state.get(keyspace.item_key(operation.table_id, operation.key))
-            session.answer(operation.id, OK, item or b"")
-            return False
-        if kind == _RANGE_EVENTUAL:
-            if self.group.rebuild is not None or not self.group.is_voter:
-                session.refuse(operation.id, data_pb2.UNAVAILABLE)
-                return False
-            self._range_turns.read(self.state, session, operation)
+            elif kind == _RANGE_EVENTUAL:
+                self._range_turns.read(self.state, session, operation)
+            else:
+                item = self.state.get(keyspace.item_key(operation.table_id, operation.key))
+                session.answer(operation.id, OK, item or b"")
             return False
         if kind in _READS:
             self._reads.append(Arrived(session, operation))

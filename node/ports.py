@@ -44,7 +44,7 @@ class HostSettings:
     """Who this node is and what it holds."""
 
     node_id: str
-    # Partition id -> node ids of its replicas; only those that name this node are hosted.
+    # Partition id -> node ids of its first replicas; what is hosted later says node.holdings.
     partitions: dict[int, tuple[str, ...]]
     replication: ReplicationSettings
     proposals_in_flight_max: int

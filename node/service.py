@@ -237,13 +237,13 @@ class NodeService:
             partition=request.partition, target_replicas=request.target_replicas, if_generation=moved.generation
         )
         judged = moves.with_target(moved, command, catalog.nodes)
-        if judged.outcome == catalog_pb2.CATALOG_OK:
-            await self._commit(partition, catalog_pb2.CatalogCommand(move_partition=command), context)
-            now = moves.find(self._host.catalog or catalog, request.partition)
-            if now is not None and set(moves.wanted_replicas(now)) == set(request.target_replicas):
-                return data_pb2.MoveReply(accepted=True)
+        if judged.outcome != catalog_pb2.CATALOG_OK:
+            return data_pb2.MoveReply(accepted=False, reason=judged.reason)
+        await self._commit(partition, catalog_pb2.CatalogCommand(move_partition=command), context)
+        now = moves.find(self._host.catalog or catalog, request.partition)
+        if now is None or set(moves.wanted_replicas(now)) != set(request.target_replicas):
             return data_pb2.MoveReply(accepted=False, reason="its replicas or its target changed at the same time")
-        return data_pb2.MoveReply(accepted=False, reason=judged.reason)
+        return data_pb2.MoveReply(accepted=True)
 
     def _led_catalog(self) -> Partition | None:
         """The catalog's partition, if this node leads it."""

@@ -99,8 +99,11 @@ class ElectingReplica(MemberReplica):
 
         All lose the link at the same moment; two that stand at once split the votes and wait a full election time-out.
         """
+        return self._draw_in_turn(leader, *_LINK_LOST_DELAY_S)
+
+    def _draw_in_turn(self, leader: str, low: float, high: float) -> float:
+        """Between `low` and `high`, in the part that is this voter's when `leader` is lost."""
         turn, turns = self._turn_after(leader)
-        low, high = _LINK_LOST_DELAY_S
         return low + (high - low) / turns * (turn + self._random.uniform(0.0, 0.5))
 
     def _turn_after(self, leader: str) -> tuple[int, int]:
@@ -294,8 +297,7 @@ class ElectingReplica(MemberReplica):
         leader = self.leader_id
         if leader is None or leader == self.self_id or not self.is_voter:
             return low + (high - low) * self._random.random()
-        turn, turns = self._turn_after(leader)
-        return low + (high - low) / turns * (turn + self._random.uniform(0.0, 0.5))
+        return self._draw_in_turn(leader, low, high)
 
     def report_change(self) -> None:
         """Tell the host when leader, term or role are not what they were."""

@@ -61,9 +61,7 @@ class LeadingReplica(FollowingReplica):
             self._refused_by.discard(peer)
             self._senders.forget(peer)
             self._rebuilds.drop(peer)
-        # Also one that was asked for its confirmation as a voter and is a learner now.
-        for peer in self._barriers.voices - {node.id for node in self._voters}:
-            self._barriers.forget(peer)
+        self._barriers.count_only({node.id for node in self._voters})
         if self.is_leader:
             for peer in self._nodes:
                 self._progress.setdefault(peer, Progress())

@@ -117,12 +117,9 @@ class MemberReplica(EngineReplica):
         if (message.term, message.index) > (journal.term_at(index), index):
             self.is_dismissed = True
 
-    def node_of(self, sender: str, message: Message) -> ReplicaNode | None:
-        """Who says `message`, None when it is not to be heard."""
-        node = self._nodes.get(sender)
-        if node is None and message.kind not in ANSWERS:
-            node = self._strangers.setdefault(sender, ReplicaNode(sender))
-        return node
+    def stranger(self, sender: str, message: Message) -> ReplicaNode | None:
+        """Who says `message` and is no member, None when it is not to be heard."""
+        return None if message.kind in ANSWERS else self._strangers.setdefault(sender, ReplicaNode(sender))
 
     def send(self, node: ReplicaNode, message: Message, *, durable: bool) -> None:
         """Hand one message to the host; with `durable` it leaves after a sync of everything journalled so far."""

@@ -213,7 +213,7 @@ class RaftReplica(LeadingReplica):
     # ------------------------------------------------------------------ messages
     def receive(self, sender: str, message: Message) -> None:
         """Take one message from a replica of this group."""
-        node = self._nodes.get(sender) or self.node_of(sender, message)
+        node = self._nodes.get(sender) or self.stranger(sender, message)
         if node is not None:
             self.enter()
             _HANDLERS[message.kind](self, node, message)

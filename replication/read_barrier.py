@@ -7,7 +7,7 @@ only by a round that started after the read arrived.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from replication.group import ReadCallback
 
@@ -70,14 +70,9 @@ class ReadBarriers:
             confirmed.append((commit_index, callback))
         return confirmed
 
-    @property
-    def voices(self) -> set[str]:
-        """Who has confirmed something in this leadership."""
-        return set(self._acknowledged)
-
-    def forget(self, follower: str) -> None:
-        """The follower votes no more: what it confirmed must not count in another majority."""
-        self._acknowledged.pop(follower, None)
+    def count_only(self, followers: Set[str]) -> None:
+        """Others vote no more: what they confirmed must not count in another majority."""
+        self._acknowledged = {one: number for one, number in self._acknowledged.items() if one in followers}
 
     def fail_all(self) -> list[ReadCallback]:
         """Give up: leadership is lost. Rounds of this leadership are never reused."""

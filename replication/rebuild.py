@@ -16,8 +16,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from replication.ports import Family, Store
+from replication.records import rebuild_key
 
-_GROUP = struct.Struct(">I")
 _MARK = struct.Struct("<BQ")
 MARK_VERSION = 1
 # A request without an answer is repeated: the answer, a question on its way to a member, or the leader may be lost.
@@ -30,22 +30,18 @@ class MarkUnreadable(Exception):
     """A mark of another version: nobody here knows what the replica may do."""
 
 
-def _key(group_id: int) -> bytes:
-    return b"r" + _GROUP.pack(group_id)
-
-
 def mark_rebuilding(store: Store, groups: Iterable[int], nonce: int) -> None:
     """Collect the marks of `groups`, which lost everything they had; `nonce` (64 bits) is of this life of the disk.
 
     They must be synced before any of these groups is opened.
     """
     for group_id in groups:
-        store.put(Family.META, _key(group_id), _MARK.pack(MARK_VERSION, nonce))
+        store.put(Family.META, rebuild_key(group_id), _MARK.pack(MARK_VERSION, nonce))
 
 
 def read_mark(store: Store, group_id: int) -> int | None:
     """The nonce of a group that is being rebuilt, None for one that is whole. Raises MarkUnreadable."""
-    record = store.get(Family.META, _key(group_id))
+    record = store.get(Family.META, rebuild_key(group_id))
     if record is None:
         return None
     version, nonce = _MARK.unpack(record)
@@ -56,7 +52,7 @@ def read_mark(store: Store, group_id: int) -> int | None:
 
 def clear_mark(store: Store, group_id: int) -> None:
     """Collect the end of a rebuild."""
-    store.delete(Family.META, _key(group_id))
+    store.delete(Family.META, rebuild_key(group_id))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """The records in which replication keeps its facts: their keys, their version and their checksum. Pure.
 
-Used by replication.journal and replication.retirement. Law: the checksum covers the key and what follows; a record
-that was flipped in memory or by the disk, or that lies under another key, is never taken for one of ours.
+Used by replication.journal, replication.retirement and replication.rebuild. Law: a sealed record's checksum covers its
+key and what follows; one that was flipped in memory or by the disk, or that lies under another key, is never taken for
+one of ours.
 """
 
 from __future__ import annotations
@@ -30,6 +31,31 @@ def hard_state_key(group_id: int) -> bytes:
 def base_key(group_id: int) -> bytes:
     """META: index and term of the entry before the first one that is kept."""
     return b"b" + _GROUP.pack(group_id)
+
+
+def membership_key(group_id: int) -> bytes:
+    """META: who the members are as of the base."""
+    return b"m" + _GROUP.pack(group_id)
+
+
+def membership_keys() -> tuple[bytes, bytes]:
+    """META: where those of all groups lie, the end exclusive."""
+    return b"m", b"n"
+
+
+def group_of(membership_key: bytes) -> int:
+    """The group of such a key."""
+    return int(_GROUP.unpack(membership_key[1:])[0])
+
+
+def floor_key(group_id: int) -> bytes:
+    """META: term and index of the last entry that a replica had when it left."""
+    return b"f" + _GROUP.pack(group_id)
+
+
+def rebuild_key(group_id: int) -> bytes:
+    """META: the mark of a replica that lost its disk."""
+    return b"r" + _GROUP.pack(group_id)
 
 
 def log_range(group_id: int) -> tuple[bytes, bytes]:

@@ -18,17 +18,21 @@ from google.protobuf.message import DecodeError
 
 from replication.membership import Membership, from_wire, to_wire
 from replication.ports import Family, Store
-from replication.records import JournalCorrupt, base_key, log_range, seal, unseal
+from replication.records import (
+    JournalCorrupt,
+    base_key,
+    floor_key,
+    group_of,
+    log_range,
+    membership_key,
+    membership_keys,
+    seal,
+    unseal,
+)
 from wire import replication_pb2
 
-_GROUP = struct.Struct(">I")
 _POSITION = struct.Struct("<QQ")
-_PREFIX, _PREFIX_END = b"m", b"n"
 _HERE, _GONE = b"\x00", b"\x01"
-
-
-def _key(group_id: int) -> bytes:
-    return _PREFIX + _GROUP.pack(group_id)
 
 
 def read_membership(store: Store, group_id: int) -> Membership | None:
@@ -36,10 +40,10 @@ def read_membership(store: Store, group_id: int) -> Membership | None:
 
     Raises JournalCorrupt.
     """
-    record = store.get(Family.META, _key(group_id))
+    record = store.get(Family.META, membership_key(group_id))
     if record is None:
         return None
-    content = unseal(_key(group_id), record)
+    content = unseal(membership_key(group_id), record)
     if content[:1] == _GONE:
         return None
     try:
@@ -51,7 +55,7 @@ def read_membership(store: Store, group_id: int) -> Membership | None:
 def put_membership(store: Store, group_id: int, membership: Membership) -> None:
     """Collect the membership as of the base of a group's log."""
     content = _HERE + to_wire(membership).SerializeToString(deterministic=True)
-    store.put(Family.META, _key(group_id), seal(_key(group_id), content))
+    store.put(Family.META, membership_key(group_id), seal(membership_key(group_id), content))
 
 
 def stored_groups(store: Store) -> set[int]:
@@ -66,13 +70,8 @@ def retired_groups(store: Store) -> set[int]:
 
 def _records(store: Store) -> list[tuple[int, bool]]:
     return [
-        (int(_GROUP.unpack(key[1:])[0]), unseal(key, record)[:1] == _HERE)
-        for key, record in store.scan(Family.META, _PREFIX, _PREFIX_END)
+        (group_of(key), unseal(key, record)[:1] == _HERE) for key, record in store.scan(Family.META, *membership_keys())
     ]
-
-
-def _floor_key(group_id: int) -> bytes:
-    return b"f" + _GROUP.pack(group_id)
 
 
 def read_floor(store: Store, group_id: int) -> tuple[int, int]:
@@ -80,10 +79,10 @@ def read_floor(store: Store, group_id: int) -> tuple[int, int]:
 
     Raises JournalCorrupt.
     """
-    record = store.get(Family.META, _floor_key(group_id))
+    record = store.get(Family.META, floor_key(group_id))
     if record is None:
         return 0, 0
-    term, index = _POSITION.unpack(unseal(_floor_key(group_id), record))
+    term, index = _POSITION.unpack(unseal(floor_key(group_id), record))
     return int(term), int(index)
 
 
@@ -92,7 +91,7 @@ def retire(store: Store, group_id: int, floor: tuple[int, int]) -> None:
 
     `floor`: term and index of the last entry that it ever had. Its state is the caller's.
     """
-    store.put(Family.META, _floor_key(group_id), seal(_floor_key(group_id), _POSITION.pack(*floor)))
+    store.put(Family.META, floor_key(group_id), seal(floor_key(group_id), _POSITION.pack(*floor)))
     store.delete_range(Family.LOG, *log_range(group_id))
     store.delete(Family.META, base_key(group_id))
-    store.put(Family.META, _key(group_id), seal(_key(group_id), _GONE))
+    store.put(Family.META, membership_key(group_id), seal(membership_key(group_id), _GONE))

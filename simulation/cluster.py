@@ -13,7 +13,7 @@ from simulation.life import Life
 from simulation.network import Network
 from simulation.pipes import Pipes
 from simulation.placed import left_behind, unrest_of_replicas
-from simulation.process import Machine, Process
+from simulation.process import Machine, Process, newest_catalog
 from simulation.router import RouterMachine
 from simulation.services import NodeServices
 from simulation.world import World
@@ -90,8 +90,7 @@ class Cluster:
 
     def newest_catalog(self) -> catalog_pb2.Catalog | None:
         """The newest one that a running node knows."""
-        catalogs = [machine.process.host.catalog for machine in self.machines.values() if machine.process is not None]
-        return max(filter(None, catalogs), key=lambda catalog: catalog.version, default=None)
+        return newest_catalog(self.machines.values())
 
     def unrest(self) -> str:
         """What keeps the nodes from being at rest; empty: they are."""

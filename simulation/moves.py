@@ -63,7 +63,7 @@ class Operator:
         pace = self._cluster.knobs.pace
         for _ in range(_TRIES_MAX):
             reply = await self._ask_node(request, node_id, _CALL_TIMEOUT_S * pace)
-            if reply is not None and (reply.accepted or not reply.leader) and (reply.accepted or reply.reason):
+            if reply is not None and (reply.accepted or reply.reason):
                 self.accepted += reply.accepted
                 answer = "accepted" if reply.accepted else reply.reason
                 self._cluster.world.tell(f"move of {request.partition} to {list(request.target_replicas)}: {answer}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry
 
@@ -31,6 +31,7 @@ from simulation.life import Life
 from simulation.network import Network
 from simulation.world import Violation, World
 from topology.placement import CATALOG_PARTITION
+from wire import catalog_pb2
 
 # How long a turn waits for its place on the event loop.
 TURN_DELAY_S = (0.00002, 0.0003)
@@ -256,6 +257,12 @@ class Machine:
         if self.world.now < self.slow_syncs_until or randomness.random() < self.knobs.slow_sync_probability:
             return randomness.uniform(*SLOW_SYNC_S)
         return self.knobs.sync_s * randomness.uniform(0.3, 1.7)
+
+
+def newest_catalog(machines: Iterable[Machine]) -> catalog_pb2.Catalog | None:
+    """The newest one that a running node knows."""
+    catalogs = [machine.process.host.catalog for machine in machines if machine.process is not None]
+    return max(filter(None, catalogs), key=lambda catalog: catalog.version, default=None)
 
 
 class SimulatedSession(RouterSession):

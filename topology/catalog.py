@@ -226,7 +226,7 @@ class CatalogState:
         return self._result(pb.CATALOG_OK)
 
     def _place(self, partition_id: int, change: Callable[[pb.Partition], moves.Placed]) -> pb.CatalogResult:
-        partition = next((one for one in self._frame.partitions if one.id == partition_id), None)
+        partition = moves.find(self._frame, partition_id)
         if partition is None:
             result = self._result(pb.CATALOG_PARTITION_NOT_FOUND)
             result.reason = f"there is no partition {partition_id}"

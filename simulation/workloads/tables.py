@@ -13,6 +13,7 @@ from typing import Any
 
 from histories.records import Action, Call
 from simulation.client import Answer, Outcome
+from simulation.process import newest_catalog
 from simulation.workloads.base import Workload, is_active, key_schema, table_shape
 from wire import catalog_pb2
 
@@ -201,8 +202,9 @@ class Tables(Workload):
 
     # ------------------------------------------------------------------ the end
     def _catalog(self) -> catalog_pb2.Catalog:
-        catalogs = [process.host.catalog for process in self.scene.processes()]
-        return max((one for one in catalogs if one is not None), key=lambda catalog: catalog.version)
+        catalog = newest_catalog(self.scene.machines.values())
+        assert catalog is not None, "a cluster without a catalog would have made no tables"
+        return catalog
 
     def unrest(self) -> str:
         """Whether a table still comes or goes."""

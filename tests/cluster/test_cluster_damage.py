@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from harness.clients import make_table
 from harness.cluster import LocalCluster
 from harness.waiting import wait_until
 from node.storage.rocks import RocksStore
@@ -24,13 +25,7 @@ REBUILD_TIMEOUT_S = 60.0
 def cluster(make_cluster: Callable[..., LocalCluster]) -> LocalCluster:
     made = make_cluster(overrides={"storage": {"memtable_bytes": 1 << 20}})
     client = made.dynamodb()
-    client.create_table(
-        TableName=TABLE,
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    client.get_waiter("table_exists").wait(TableName=TABLE, WaiterConfig={"Delay": 1, "MaxAttempts": 20})
+    make_table(client, TABLE)
     fill(client, 0, ITEMS)
     made.wait_whole()
     return made

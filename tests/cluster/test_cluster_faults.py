@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from harness.clients import make_table
 from harness.cluster import LocalCluster
 from harness.waiting import wait_until
 from tools.fault_commands import az_rules
@@ -25,13 +26,7 @@ HEAL_TIMEOUT_S = 20.0
 def cluster(make_cluster: Callable[..., LocalCluster]) -> LocalCluster:
     made = make_cluster(routers=3, overrides={"fault_injection": {"enabled": True}})
     client = made.dynamodb()
-    client.create_table(
-        TableName=TABLE,
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    client.get_waiter("table_exists").wait(TableName=TABLE, WaiterConfig={"Delay": 1, "MaxAttempts": 20})
+    make_table(client, TABLE)
     for number in range(60):
         client.put_item(TableName=TABLE, Item={"pk": {"S": str(number)}})
     made.wait_whole()

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from chaos.targets.base import LAG_ENTRIES_MAX
+from harness.clients import make_table
 from harness.cluster import LocalCluster
 from harness.waiting import wait_until
 from node.storage import keyspace
@@ -65,10 +67,6 @@ class Writer:
         assert not lost
 
 
-# Entries that a replica lacks because the writer goes on.
-LAG_UNDER_WRITES = 50
-
-
 @pytest.fixture(scope="module")
 def cluster(make_cluster: Callable[..., LocalCluster]) -> LocalCluster:
     # n4 and n5 stand in the zones of n1 and n2. A short log, so that a replica that comes is sent a snapshot.
@@ -77,14 +75,7 @@ def cluster(make_cluster: Callable[..., LocalCluster]) -> LocalCluster:
         routers=2,
         overrides={"partitions": {"count": 3}, "replication": {"append_window_entries": 64, "log_entries_kept": 200}},
     )
-    client = made.dynamodb()
-    client.create_table(
-        TableName=TABLE,
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    client.get_waiter("table_exists").wait(TableName=TABLE, WaiterConfig={"Delay": 1, "MaxAttempts": 20})
+    make_table(made.dynamodb(), TABLE)
     made.wait_whole()
     return made
 
@@ -203,7 +194,7 @@ def test_a_move_to_a_dead_node_is_taken_back(cluster: LocalCluster, writer: Writ
     assert back.returncode == 0, back.stderr
     wait_moved(cluster, partition, before)
     cluster.start_process(target)
-    cluster.wait_whole(lag_entries_max=LAG_UNDER_WRITES)
+    cluster.wait_whole(lag_entries_max=LAG_ENTRIES_MAX)
     assert writer.failures == []
     writer.check(cluster.dynamodb(retries=True))
 

@@ -409,7 +409,8 @@ def test_a_snapshot_of_what_is_committed_here_is_refused_with_the_commit_index(l
     assert lone.machine.applied == [b"e2", b"e3"]
 
 
-def test_a_follower_behind_the_log_gets_a_heartbeat_and_then_a_snapshot(lone: Lone) -> None:
+def leave_behind(lone: Lone, follower: str) -> None:
+    """n1 leads, and what `follower` misses is not in the log any more; `sent` begins when it says so."""
     lone.elect()
     for number in range(30):
         outcomes_of(lone, b"write%d" % number)
@@ -417,8 +418,12 @@ def test_a_follower_behind_the_log_gets_a_heartbeat_and_then_a_snapshot(lone: Lo
     lone.acknowledge()
     lone.replica.journal.deleteEntriesTo(20)
     lone.sent.clear()
-    lone.receive(Kind.APPEND_REJECTED, lone.replica.term, "n3", index=lone.replica.journal.last_index, sequence=2)
+    lone.receive(Kind.APPEND_REJECTED, lone.replica.term, follower, index=lone.replica.journal.last_index, sequence=2)
     lone.tick(SETTINGS.heartbeat_s * 1.1)
+
+
+def test_a_follower_behind_the_log_gets_a_heartbeat_and_then_a_snapshot(lone: Lone) -> None:
+    leave_behind(lone, "n3")
     to_behind = [message.kind for target, message, _ in lone.sent if target == "n3"]
     assert to_behind.index(Kind.HEARTBEAT) < to_behind.index(Kind.SNAPSHOT_CHUNK)
     chunk = next(message for _, message, _ in lone.sent if message.kind is Kind.SNAPSHOT_CHUNK)
@@ -427,14 +432,7 @@ def test_a_follower_behind_the_log_gets_a_heartbeat_and_then_a_snapshot(lone: Lo
 
 def test_a_follower_that_waits_for_a_snapshot_is_not_talked_to_at_every_turn(lone: Lone) -> None:
     """Seed 304778 of 6f947ae: each answer to a heartbeat was the reason for another heartbeat."""
-    lone.elect()
-    for number in range(30):
-        outcomes_of(lone, b"write%d" % number)
-    lone.sync()
-    lone.acknowledge()
-    lone.replica.journal.deleteEntriesTo(20)
-    lone.receive(Kind.APPEND_REJECTED, lone.replica.term, "n3", index=lone.replica.journal.last_index, sequence=2)
-    lone.tick(SETTINGS.heartbeat_s * 1.1)
+    leave_behind(lone, "n3")
     lone.sent.clear()
     for _ in range(10):
         lone.receive(Kind.APPEND_REJECTED, lone.replica.term, "n3")
