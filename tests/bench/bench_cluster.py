@@ -1,8 +1,8 @@
 """What the benchmark runs against: a cluster of its own, or an endpoint that is there already.
 
-Called by run.py. Law: the cluster lives in a temporary folder on free ports beside whatever runs on this machine, is
-started and stopped by the same supervisor as `trizone up`, and nothing of it is left at the end, but for the folder of
-one that did not start.
+Called by run.py and compare.py. Law: the cluster lives in a temporary folder on free ports beside whatever runs on
+this machine, is started and stopped by the same supervisor as `trizone up`, and nothing of it is left at the end, but
+for the folder of one that did not start.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ class Target:
 
 
 @contextmanager
-def own_cluster(parent: Path, durability: str, stops: StopRequests, say: Say) -> Iterator[Target]:
+def own_cluster(
+    parent: Path, durability: str, stops: StopRequests, say: Say, *, partitions: int | None = None
+) -> Iterator[Target]:
     """A fresh cluster of the repository's cluster.yaml, under a temporary folder in `parent`."""
     path = Path(tempfile.mkdtemp(prefix="trizone-bench-", dir=parent))
     keep = False
@@ -56,6 +58,9 @@ def own_cluster(parent: Path, durability: str, stops: StopRequests, say: Say) ->
         folder = ClusterFolder(path)
         folder.create()
         wanted = read_settings(CONFIG).model_copy(update={"durability": durability})
+        if partitions is not None:
+            count = wanted.partitions.model_copy(update={"count": partitions})
+            wanted = wanted.model_copy(update={"partitions": count})
         with folder.lock():
             settings = _resolve(folder, wanted)
             supervisor = Supervisor(folder, settings, stops, say, die_with_parent=True)

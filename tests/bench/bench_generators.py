@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 import psutil
-from bench_requests import Operation, bodies, headers
+from bench_requests import DIALECTS, Operation, RequestSet
 
 from runtime.clock import SystemClock
 from tools.errors import CommandError, InterruptedByUser
@@ -28,6 +28,8 @@ from tools.signals import StopRequests
 HERE = Path(__file__).parent
 # A generator that says nothing for so long beyond its time has failed.
 SILENCE_S = 30.0
+# What a slow machine builds before it says that it is ready.
+BODIES_A_SECOND = 20_000
 READ_BYTES = 64 * 1024
 
 
@@ -54,7 +56,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What to send, and where."""
+    """What to send, where, and in which dialect. `rate`: requests a second, whatever the answers; else closed loops."""
 
     host: str
     port: int
@@ -62,6 +64,8 @@ class Load:
     connections: int
     keys: int
     seconds: float
+    dialect: str = "dynamodb"
+    rate: float | None = None
 
 
 class Generator(Protocol):
@@ -189,9 +193,12 @@ class OwnGenerator:
         command = [sys.executable, str(HERE / "bench_load.py"), "--host", load.host, "--port", str(load.port)]
         command += ["--operation", load.operation.name, "--connections", str(load.connections)]
         command += ["--keys", str(load.keys), "--seconds", str(load.seconds)]
+        command += ["--dialect", load.dialect]
         command += ["--each-once"] if each_once else []
+        command += ["--rate", str(load.rate)] if load.rate is not None else []
         with _started(command, stops) as child:
-            child.read_line(SILENCE_S)
+            # It builds a million bodies first when it is asked to.
+            child.read_line(SILENCE_S + load.keys / BODIES_A_SECOND)
             meter.start(child.process.pid)
             assert child.process.stdin is not None, "started with a pipe"
             child.process.stdin.write(b"go\n")
@@ -205,15 +212,18 @@ class WrkGenerator:
 
     name = "wrk"
 
-    def __init__(self, program: str) -> None:
+    def __init__(self, program: str, threads: int | None = None) -> None:
         self._program = program
+        self._threads = threads or max(1, (os.cpu_count() or 1) // 2)
 
     def run(self, load: Load, meter: CpuMeter, stops: StopRequests) -> Measured:
         """Random items for `load.seconds`, rounded up to whole seconds."""
-        threads = min(load.connections, max(1, (os.cpu_count() or 1) // 2))
+        if load.rate is not None:
+            raise ValueError("wrk knows no rate")
+        threads = min(load.connections, self._threads)
         host = f"[{load.host}]" if ":" in load.host else load.host
         with tempfile.NamedTemporaryFile("w", prefix="trizone-bench-", suffix=".txt", encoding="utf-8") as file:
-            file.write(wrk_file(load.operation, load.keys))
+            file.write(wrk_file(DIALECTS[load.dialect](load.operation, load.keys)))
             file.flush()
             command = [self._program, "--threads", str(threads), "--connections", str(load.connections)]
             command += ["--duration", f"{-int(-load.seconds // 1)}s", "--timeout", f"{SILENCE_S:g}s"]
@@ -227,11 +237,11 @@ class WrkGenerator:
         return read_wrk(output.decode(errors="replace"), load, cpu_percent)
 
 
-def wrk_file(operation: Operation, keys: int) -> str:
-    """The requests as bench_wrk.lua reads them: headers, an empty line, bodies."""
-    lines = [f"{name}: {value}" for name, value in headers(operation.target).items()]
-    lines.append("")
-    lines += [json.dumps(body, separators=(",", ":")) for body in bodies(operation, keys)]
+def wrk_file(requests: RequestSet) -> str:
+    """The requests as bench_wrk.lua reads them: path, headers, an empty line, bodies."""
+    lines = [requests.path]
+    lines += [f"{name}: {value}" for name, value in requests.headers.items()]
+    lines += ["", *requests.bodies]
     return "\n".join(lines) + "\n"
 
 
@@ -255,8 +265,3 @@ def read_wrk(output: str, load: Load, cpu_percent: Mapping[str, float | None]) -
         first_error=f"{refused} answers with status 400 or above, {broken} socket errors" if refused + broken else "",
         cpu_percent=cpu_percent,
     )
-
-
-def fill_load(host: str, port: int, operation: Operation, keys: int, connections: int, seconds: float) -> Load:
-    """The load that writes every item of the operation's table once."""
-    return Load(host, port, operation, connections, keys, seconds)

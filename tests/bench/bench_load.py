@@ -2,8 +2,8 @@
 
 Run by bench_generators as a process of its own, so that its CPU is counted apart. Speaks on its pipes: prints `ready`
 when all connections stand, begins at a line on standard input, prints one line of JSON, and stays until standard input
-ends so that its CPU time can be read. Law: a latency is from writing a request to having its whole answer; whatever is
-not a 2xx is an error and counts nowhere else.
+ends so that its CPU time can be read. Laws: a latency is from writing a request to having its whole answer, or, with a
+rate, from the moment the request was due (bench_rate); whatever is not a 2xx is an error and counts nowhere else.
 """
 
 from __future__ import annotations
@@ -14,20 +14,23 @@ import json
 import math
 import sys
 from array import array
-from collections.abc import Callable
-from random import Random
 from typing import cast
 
 import uvloop
-from bench_requests import SENDABLE, wire_requests
+from bench_requests import DIALECTS, SENDABLE, wire_requests
+from bench_runs import IDLE, RateRun, Run
 
 from runtime.clock import SystemClock
+from runtime.pacing import Pacer
 
 CONNECT_TIMEOUT_S = 10.0
 # After the end of the time, answers under way are awaited so long: longer than a router's operation_ms.
 LAST_ANSWER_S = 10.0
 RECONNECT_S = 0.1
+# With a rate, how often requests that are due are sent: what this adds to a latency is far below a millisecond.
+TICK_US = 200
 _HEAD_END = b"\r\n\r\n"
+_CLOSE = b"\r\nConnection: close"
 
 
 def content_length(head: bytes) -> int:
@@ -42,71 +45,19 @@ def content_length(head: bytes) -> int:
     return int(head[begin:] if end < 0 else head[begin:end])
 
 
-class Run:
-    """What all connections of one run share. `limit`: requests in all, each item once in order; 0: random, by time."""
-
-    def __init__(self, requests: list[bytes], seconds: float, limit: int, now: Callable[[], float]) -> None:
-        self.now = now
-        self.latencies_s = array("d")
-        self.errors = 0
-        self.first_error = ""
-        self.open = 0
-        self.ended = asyncio.Event()
-        self.began = self.ends_at = 0.0
-        self._requests = requests
-        self._count = len(requests)
-        self._seconds = seconds
-        self._left = limit
-        self._by_time = limit == 0
-        self._random = Random(2).random
-
-    def begin(self) -> None:
-        """The clock starts."""
-        self.began = self.now()
-        self.ends_at = self.began + self._seconds
-
-    def next_request(self) -> bytes | None:
-        """What to send now; None when the run is over."""
-        if self._by_time:
-            if self.now() >= self.ends_at:
-                return None
-            return self._requests[int(self._random() * self._count)]
-        if not self._left:
-            return None
-        self._left -= 1
-        return self._requests[self._left]
-
-    def answered(self, latency_s: float, ok: bool, answer: bytes) -> None:
-        """Count one answer."""
-        if ok:
-            self.latencies_s.append(latency_s)
-        else:
-            self.failed(answer.decode("utf-8", errors="replace"))
-
-    def failed(self, reason: str) -> None:
-        """Count one error."""
-        self.errors += 1
-        self.first_error = self.first_error or reason[:500]
-
-    def leave(self) -> None:
-        """A connection has nothing more to do."""
-        self.open -= 1
-        if not self.open:
-            self.ended.set()
-
-
 class Connection(asyncio.Protocol):
     """One connection: send, wait for the whole answer, send again."""
 
-    __slots__ = ("_buffer", "_busy", "_run", "_sent_at", "_transport", "left", "lost")
+    __slots__ = ("_buffer", "_busy", "_run", "_since", "_transport", "closed_by_answer", "left", "lost")
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
-        self._sent_at = 0.0
+        self._since = 0.0
         self._busy = False
         self.left = False
+        self.closed_by_answer = False
         self.lost = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -114,18 +65,20 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def go(self) -> None:
-        """Send the next request, or leave."""
+        """Send the next request, wait for one to be due, or leave."""
         transport = self._transport
         if transport is None:
             return  # lost before it began: its keeper makes another
-        request = self._run.next_request()
+        request = self._run.next_request(self)
+        if request is IDLE:
+            return
         if request is None:
             self.left = True
             self._run.leave()
             transport.close()
             return
         self._busy = True
-        self._sent_at = self._run.now()
+        self._since = self._run.since()
         transport.write(request)
 
     def data_received(self, data: bytes) -> None:
@@ -151,7 +104,13 @@ class Connection(asyncio.Protocol):
         self._busy = False
         run = self._run
         # "HTTP/1.1 200"
-        run.answered(run.now() - self._sent_at, data[9:10] == b"2", data)
+        run.answered(run.now() - self._since, data[9:10] == b"2", data)
+        if data.find(_CLOSE, 0, end) >= 0:
+            # moto's server ends each connection with its answer: the next request needs another one.
+            self.closed_by_answer = True
+            if self._transport is not None:
+                self._transport.close()
+            return
         self.go()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -172,7 +131,8 @@ async def _keep(run: Run, host: str, port: int, first: Connection) -> None:
         if run.now() >= run.ends_at:
             run.leave()
             return
-        await asyncio.sleep(RECONNECT_S)
+        if not connection.closed_by_answer:
+            await asyncio.sleep(RECONNECT_S)
         try:
             _, connection = await asyncio.get_running_loop().create_connection(lambda: Connection(run), host, port)
         except OSError as error:
@@ -181,12 +141,29 @@ async def _keep(run: Run, host: str, port: int, first: Connection) -> None:
         connection.go()
 
 
+def _run_of(options: argparse.Namespace) -> Run:
+    requests = wire_requests(SENDABLE[options.operation], options.keys, options.host, options.dialect)
+    now = SystemClock.monotonic
+    if options.rate is not None:
+        return RateRun(requests, options.seconds, options.rate, now)
+    seconds = float("inf") if options.each_once else options.seconds
+    return Run(requests, seconds, len(requests) if options.each_once else 0, now)
+
+
+async def _arrivals(run: RateRun) -> None:
+    """Send what is due until nothing more will be."""
+    pacer = Pacer(TICK_US)
+    try:
+        while run.arrive():
+            await pacer.pause()
+    finally:
+        pacer.close()
+
+
 async def load(options: argparse.Namespace) -> dict[str, object]:
     """One run; the result as JSON values."""
     loop = asyncio.get_running_loop()
-    requests = wire_requests(SENDABLE[options.operation], options.keys, options.host)
-    seconds = float("inf") if options.each_once else options.seconds
-    run = Run(requests, seconds, len(requests) if options.each_once else 0, SystemClock.monotonic)
+    run = _run_of(options)
     connections: list[Connection] = []
     async with asyncio.timeout(CONNECT_TIMEOUT_S):
         for _ in range(options.connections):
@@ -198,15 +175,18 @@ async def load(options: argparse.Namespace) -> dict[str, object]:
     run.begin()
     for connection in connections:
         connection.go()
-    keepers = [asyncio.create_task(_keep(run, options.host, options.port, one)) for one in connections]
+    tasks = [asyncio.create_task(_keep(run, options.host, options.port, one)) for one in connections]
+    if isinstance(run, RateRun):
+        tasks.append(asyncio.create_task(_arrivals(run)))
     try:
         async with asyncio.timeout(options.seconds + LAST_ANSWER_S):
             await run.ended.wait()
     except TimeoutError:
         run.failed(f"{run.open} connections had no answer {LAST_ANSWER_S:g} s after the end")
+    run.finish()
     elapsed_s = run.now() - run.began
-    for keeper in keepers:
-        keeper.cancel()
+    for task in tasks:
+        task.cancel()
     return summarise(run, elapsed_s)
 
 
@@ -240,7 +220,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--connections", type=int, required=True)
     parser.add_argument("--keys", type=int, required=True)
     parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--dialect", choices=DIALECTS, default="dynamodb")
     parser.add_argument("--each-once", action="store_true", help="every item once instead of for a time")
+    parser.add_argument("--rate", type=float, help="requests a second, sent when they are due, whatever the answers do")
     return parser.parse_args(arguments)
 
 

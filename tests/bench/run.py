@@ -23,28 +23,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench_cluster import Client, Target, endpoint_target, own_cluster
-from bench_generators import CpuMeter, Generator, Load, Measured, OwnGenerator, WrkGenerator, fill_load
-from bench_requests import (
-    ITEMS_OF_A_QUERY,
-    OPERATIONS,
-    QUERY_FILL,
-    QUERY_TABLE,
-    TABLE,
-    VALUE_CHARACTERS,
-    Operation,
-    bodies,
-    key_name,
-    query_items,
-    values,
-)
+from bench_cluster import Target, endpoint_target, own_cluster
+from bench_generators import CpuMeter, Generator, Load, Measured, OwnGenerator, WrkGenerator
+from bench_requests import OPERATIONS, QUERY_TABLE, TABLE, USUAL_OPERATIONS, VALUE_CHARACTERS
+from bench_tables import Tables
 
 from tools.errors import EXIT_FAILED, EXIT_USAGE, CommandError, InterruptedByUser
 from tools.signals import StopRequests
 
 CONNECTIONS = "1,16,64,256"
-FILL_CONNECTIONS = 64
-FILL_TIMEOUT_S = 120.0
 WARM_UP_S = 1.0
 WARM_UP_CONNECTIONS_MAX = 64
 
@@ -73,7 +60,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=10.0, help="for each line (default 10)")
     parser.add_argument("--connections", type=_whole_numbers, default=CONNECTIONS, help=f"default {CONNECTIONS}")
-    parser.add_argument("--operations", type=_operations, default=",".join(OPERATIONS), help=",".join(OPERATIONS))
+    usual = ",".join(USUAL_OPERATIONS)
+    known = f"of {','.join(OPERATIONS)} (default {usual})"
+    parser.add_argument("--operations", type=_operations, default=usual, help=known)
     parser.add_argument("--items", type=int, default=10_000, help="how many items there are (default 10000)")
     parser.add_argument("--generator", choices=("auto", "own", "wrk"), default="auto", help="auto: wrk when on PATH")
     parser.add_argument("--durability", choices=("sync", "os"), default="sync", help="of the cluster that is started")
@@ -121,7 +110,6 @@ class Bench:
         self._target = target
         self._generator = generator
         self._stops = stops
-        self._client = Client(target, stops)
         self._meter = CpuMeter(target.processes)
         self.results: list[Measured] = []
 
@@ -129,54 +117,13 @@ class Bench:
     def tables(self) -> Iterator[None]:
         """The tables the operations need with all items in them; what was not there before is removed again."""
         needed = {OPERATIONS[name].table for name in self._options.operations}
+        tables = Tables(self._target, self._stops, say)
         with ExitStack() as made:
-            for table, fill in ((TABLE, self._fill), (QUERY_TABLE, self._fill_query)):
+            for table, fill in ((TABLE, tables.fill), (QUERY_TABLE, tables.fill_query)):
                 if table in needed:
-                    made.enter_context(self._table(table))
-                    fill()
+                    made.enter_context(tables.made(table))
+                    fill(self._options.items)
             yield
-
-    @contextmanager
-    def _table(self, table: str) -> Iterator[None]:
-        made = self._client.create_table(table)
-        try:
-            yield
-        finally:
-            if made and "endpoint" in self._target.environment:
-                self._client.delete_table(table)
-
-    def _fill(self) -> None:
-        count = self._options.items
-        rate = self._load(OPERATIONS["put"], count)
-        last = count - 1
-        item = self._client.read(key_name(last))
-        # Answers 2xx that are wrong would make fine numbers.
-        if item != {"pk": {"S": key_name(last)}, "value": {"S": values(count)[last]}}:
-            raise CommandError(f"a strong read of {key_name(last)} gave {item}")
-        say(f"{count:,} items of {VALUE_CHARACTERS} bytes loaded at {rate:,.0f}/s")
-
-    def _fill_query(self) -> None:
-        items = query_items(self._options.items)
-        rate = self._load(QUERY_FILL, len(items))
-        last = bodies(OPERATIONS["query"], self._options.items)[-1] | {"ConsistentRead": True}
-        found = self._client.call("Query", last)[1].get("Items")
-        if found != items[-ITEMS_OF_A_QUERY:]:
-            raise CommandError(f"a strong Query of the last partition key gave {str(found)[:500]}")
-        counts = [
-            self._client.call("Scan", segment | {"ConsistentRead": True})[1].get("Count", 0)
-            for segment in bodies(OPERATIONS["scan"], self._options.items)
-        ]
-        if sum(counts) != len(items):
-            raise CommandError(f"strong Scans of all {len(counts)} segments gave {sum(counts)} of {len(items)} items")
-        say(f"{len(items):,} items for Query and Scan loaded at {rate:,.0f}/s")
-
-    def _load(self, fill: Operation, count: int) -> float:
-        """Write every item of a table once; items a second."""
-        load = fill_load(self._target.host, self._target.port, fill, count, FILL_CONNECTIONS, FILL_TIMEOUT_S)
-        filled = OwnGenerator().fill(load, self._meter, self._stops)
-        if filled.errors or filled.operations != count:
-            raise CommandError(f"{filled.operations} of {count} items loaded: {filled.first_error}")
-        return filled.operations_per_s
 
     def measure(self) -> None:
         """Every operation with every number of connections."""

@@ -37,6 +37,7 @@ def test_a_bench_measures_every_operation_and_leaves_nothing_behind(tmp_path: Pa
     data, report = tmp_path / "data", tmp_path / "report.json"
     data.mkdir()
     command = [sys.executable, str(BENCH / "run.py"), "--seconds", "0.5", "--connections", "1,8", "--items", "200"]
+    command += ["--operations", ",".join(OPERATIONS)]
     command += ["--generator", "own", "--folder", str(data), "--json", str(report)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=150)
     assert done.returncode == 0, done.stdout + done.stderr

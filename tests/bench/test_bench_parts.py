@@ -12,10 +12,10 @@ from bench_cluster import endpoint_target
 from bench_generators import Load, Measured, read_wrk, wrk_file
 from bench_load import content_length, percentile
 from bench_requests import (
+    DIALECTS,
     ITEMS_OF_A_QUERY,
     OPERATIONS,
     QUERY_FILL,
-    QUERY_TABLE,
     VALUE_CHARACTERS,
     bodies,
     headers,
@@ -71,14 +71,16 @@ def test_an_answer_without_content_length_is_refused() -> None:
 def test_requests_name_their_operation_and_are_whole(name: str) -> None:
     operation = OPERATIONS[name]
     requests = wire_requests(operation, 2000, "example")
-    assert len(set(requests)) == len(requests) == (20 if operation.table == QUERY_TABLE else 2000)
+    expected = {"query": 20, "query20": 20, "scan": 20, "batch": 80}.get(name, 2000)
+    assert len(set(requests)) == len(requests) == expected
     for request in requests:
         head, _, body = request.partition(b"\r\n\r\n")
         assert content_length(head) == len(body)
         assert f"DynamoDB_20120810.{operation.target}".encode() in head
         parsed = json.loads(body)
         assert parsed.get("ConsistentRead") == (True if name == "strong" else None)
-        assert parsed["TableName"] == operation.table
+        tables = list(parsed["RequestItems"]) if name == "batch" else [parsed["TableName"]]
+        assert tables == [operation.table]
         if name == "put":
             assert len(parsed["Item"]["value"]["S"]) == VALUE_CHARACTERS
 
@@ -101,8 +103,10 @@ def test_a_query_finds_one_hundred_items_of_about_one_hundred_bytes(items: int, 
 
 def test_wrk_is_given_the_same_bodies() -> None:
     operation = OPERATIONS["put"]
-    head, _, bodies = wrk_file(operation, 5).partition("\n\n")
-    assert dict(line.split(": ", 1) for line in head.splitlines()) == headers("PutItem")
+    head, _, bodies = wrk_file(DIALECTS["dynamodb"](operation, 5)).partition("\n\n")
+    path, *lines = head.splitlines()
+    assert path == "/"
+    assert dict(line.split(": ", 1) for line in lines) == headers("PutItem")
     sent = [request.partition(b"\r\n\r\n")[2] for request in wire_requests(operation, 5, "example")]
     assert [line.encode() for line in bodies.splitlines()] == sent
 
