@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: up down status test test-unit test-compose check format stubs sim bench setup clean
+.PHONY: up down status test test-unit test-compose check format stubs sim bench bench-peers bench-goals setup clean
 
 setup: $(STAMP)
 
@@ -62,6 +62,14 @@ sim: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python tests/bench/run.py $(ARGS)
+
+# Beside etcd, dynalite, DynamoDB Local and moto, which are installed under ~/.cache/trizone, and whether each goal of
+# speed is reached; the second beside etcd only.
+bench-peers: $(STAMP)
+	$(BIN)/python tests/bench/compare.py $(ARGS)
+
+bench-goals: $(STAMP)
+	$(BIN)/python tests/bench/compare.py --peers etcd $(ARGS)
 
 clean:
 	rm -rf $(VENV)

@@ -126,11 +126,12 @@ class CpuMeter:
         return found
 
 
-class _Child:
-    """A generator process whose output is read as it comes."""
+class Child:
+    """A process whose output is read as it comes; `title` names it in errors."""
 
-    def __init__(self, process: subprocess.Popen[bytes], stops: StopRequests) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], stops: StopRequests, title: str) -> None:
         self.process = process
+        self._title = title
         self._stops = stops
         self._text = b""
 
@@ -138,7 +139,7 @@ class _Child:
         """The next line. Raises CommandError at its end or after `timeout_s` of silence."""
         while b"\n" not in self._text:
             if not self._read_more(timeout_s):
-                raise CommandError(f"the load generator ended with exit status {self.process.wait()}")
+                raise CommandError(f"{self._title} ended with exit status {self.process.wait()}")
         line, _, self._text = self._text.partition(b"\n")
         return line
 
@@ -158,20 +159,21 @@ class _Child:
         if self._stops.take():
             raise InterruptedByUser
         if not ready:
-            raise CommandError(f"the load generator said nothing for {timeout_s:g} s")
+            raise CommandError(f"{self._title} said nothing for {timeout_s:g} s")
         more = os.read(stdout.fileno(), READ_BYTES)
         self._text += more
         return bool(more)
 
 
 @contextlib.contextmanager
-def _started(command: list[str], stops: StopRequests) -> Iterator[_Child]:
+def started(command: list[str], stops: StopRequests, title: str = "the load generator") -> Iterator[Child]:
+    """A process that is killed at the end, if it is still there."""
     # A session of its own: Ctrl-C reaches run.py alone, which ends everything in order.
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, bufsize=0
     ) as process:
         try:
-            yield _Child(process, stops)
+            yield Child(process, stops, title)
         finally:
             process.kill()
 
@@ -196,7 +198,7 @@ class OwnGenerator:
         command += ["--dialect", load.dialect]
         command += ["--each-once"] if each_once else []
         command += ["--rate", str(load.rate)] if load.rate is not None else []
-        with _started(command, stops) as child:
+        with started(command, stops) as child:
             # It builds a million bodies first when it is asked to.
             child.read_line(SILENCE_S + load.keys / BODIES_A_SECOND)
             meter.start(child.process.pid)
@@ -228,7 +230,7 @@ class WrkGenerator:
             command = [self._program, "--threads", str(threads), "--connections", str(load.connections)]
             command += ["--duration", f"{-int(-load.seconds // 1)}s", "--timeout", f"{SILENCE_S:g}s"]
             command += ["--script", str(HERE / "bench_wrk.lua"), f"http://{host}:{load.port}/", "--", file.name]
-            with _started(command, stops) as child:
+            with started(command, stops) as child:
                 meter.start(child.process.pid)
                 output = child.read_all(load.seconds + SILENCE_S)
                 # Ended, but not reaped: its CPU time can still be read.

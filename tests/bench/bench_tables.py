@@ -54,10 +54,10 @@ class Tables:
             if made and "endpoint" in self._target.environment:
                 self._client.delete_table(table)
 
-    def fill(self, count: int, *, batches: bool = False) -> None:
+    def fill(self, count: int, *, batches: bool = False, slowest_per_s: float = FILL_ITEMS_A_SECOND) -> None:
         """TABLE with `count` items. Raises CommandError when one cannot be written, or is not there afterwards."""
         operation = OPERATIONS["batch" if batches else "put"]
-        rate = self._load(operation, count)
+        rate = self._load(operation, count, slowest_per_s)
         texts = values(count)
         for number in sorted({step * (count - 1) // (LOOKED_AT - 1) for step in range(LOOKED_AT)}):
             item = self._client.read(key_name(number))
@@ -68,7 +68,7 @@ class Tables:
     def fill_query(self, count: int) -> None:
         """QUERY_TABLE with about `count` items. Raises CommandError as `fill` does."""
         items = query_items(count)
-        rate = self._load(QUERY_FILL, len(items))
+        rate = self._load(QUERY_FILL, len(items), FILL_ITEMS_A_SECOND)
         last = bodies(OPERATIONS["query"], count)[-1] | {"ConsistentRead": True}
         found = self._client.call("Query", last)[1].get("Items")
         if found != items[-ITEMS_OF_A_QUERY:]:
@@ -85,9 +85,9 @@ class Tables:
             raise CommandError(f"strong Scans of all {len(counts)} segments gave {sum(counts)} of {len(items)} items")
         self._say(f"{len(items):,} items for Query and Scan loaded at {rate:,.0f}/s")
 
-    def _load(self, fill: Operation, count: int) -> float:
+    def _load(self, fill: Operation, count: int, slowest_per_s: float) -> float:
         """Write every item of a table once; items a second."""
-        seconds = FILL_TIMEOUT_S + count / FILL_ITEMS_A_SECOND
+        seconds = FILL_TIMEOUT_S + count / slowest_per_s
         load = Load(self._target.host, self._target.port, fill, FILL_CONNECTIONS, count, seconds)
         filled = OwnGenerator().fill(load, CpuMeter({}), self._stops)
         if filled.errors or filled.operations != -(-count // fill.items):

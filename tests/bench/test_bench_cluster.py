@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from bench_cluster import own_cluster
 from bench_generators import CpuMeter, Load, OwnGenerator
 from bench_requests import OPERATIONS
+from leftovers import left_in
 
 from tools.signals import StopRequests
 
@@ -21,16 +20,6 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
 
 BENCH = Path(__file__).parent
 ROOT = BENCH.parents[1]
-
-
-def left_in(folder: Path) -> list[str]:
-    """Command lines of processes that know this folder."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        line = " ".join(process.info["cmdline"] or ())
-        if str(folder) in line and process.pid != os.getpid():
-            found.append(line)
-    return found
 
 
 def test_a_bench_measures_every_operation_and_leaves_nothing_behind(tmp_path: Path) -> None:
