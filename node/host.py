@@ -36,8 +36,6 @@ from wire import catalog_pb2, data_pb2
 
 log = get_logger()
 
-# Operations and messages in one turn from which on a node counts as busy.
-BUSY_ARRIVALS = 4
 # A sync that takes longer than this will not end: the process stops, and its replicas are rebuilt elsewhere or later.
 SYNC_STUCK_S = 30.0
 
@@ -92,7 +90,7 @@ class NodeHost:
         self._dirty_sessions: list[RouterSession] = []
         self._is_kicked = False
         self._arrivals = 0
-        self._arrivals_last_turn = 0
+        self._is_busy = False
         self._sync_watch = SyncWatch()
         for group_id, voters in self._holdings.at_start(stored_groups(store), retired_groups(store)).items():
             self._open_group(group_id, voters)
@@ -166,7 +164,7 @@ class NodeHost:
     def send(self, group_id: int, target: str, message: Message, *, durable: bool) -> None:
         """Send now, or after the sync of everything journalled so far."""
         if durable and self._durability.must_hold:
-            self._durability.hold((target, group_id, message))
+            self._durability.hold((target, group_id, message), can_wait=message.can_wait)
         else:
             self._links.send(target, group_id, message)
 
@@ -227,8 +225,8 @@ class NodeHost:
             self._take_feed_message(sender, group_id, message)
             return
         group.receive(sender, message)
-        # Dealt with by receiving it: a read barrier, and a second follower's word on what is committed already.
-        if kind is Kind.READ_BARRIER or (kind is Kind.APPEND_OK and message.index <= group.commit_index):
+        # Dealt with by receiving it: a read barrier, and a follower's word that commits nothing (yet).
+        if kind is Kind.READ_BARRIER or (kind is Kind.APPEND_OK and group.is_leader and not group.may_commit()):
             return
         self._dirty.add(group_id)
         self._kick()
@@ -315,7 +313,9 @@ class NodeHost:
             partition = self.partitions[group_id]
             if partition.is_paused or now > partition.indexing.next_event_at:
                 self._dirty.add(group_id)
-        if self._dirty:
+        if self._durability.must_hold:
+            self._durability.hurry()
+        if self._dirty or self._durability.wants_sync:
             self._kick()
 
     def _watch_sync(self, now: float) -> None:
@@ -376,7 +376,7 @@ class NodeHost:
         if not self._is_kicked:
             self._is_kicked = True
             # A busy node waits a moment for more to share the turn, its batch and its messages; a quiet one never does.
-            if self._arrivals_last_turn >= BUSY_ARRIVALS:
+            if self._is_busy:
                 self._loop.call_spaced(self._turn)
             else:
                 self._loop.call_soon(self._turn)
@@ -385,7 +385,8 @@ class NodeHost:
     def _turn(self) -> None:
         self._is_kicked = False
         now = self._monotonic()
-        self._arrivals_last_turn, self._arrivals = self._arrivals, 0
+        self._is_busy = self._arrivals >= self.settings.busy_arrivals
+        self._arrivals = 0
         if self._strangers:
             self._close_strangers()
         dirty, self._dirty = self._dirty, set()
@@ -397,7 +398,7 @@ class NodeHost:
         for group_id in ordered:
             group = groups[group_id]
             group.tick()
-            group.ship()
+            group.ship(is_busy=self._is_busy)
             partition = partitions[group_id]
             if partition.is_paused:
                 partition.try_transfer(now)
@@ -424,10 +425,12 @@ class NodeHost:
 
     def _write_and_sync(self) -> None:
         self._store.write_batch()
-        if self._journals_changed:
-            self._unsynced |= self._journals_changed
-            self._journals_changed.clear()
-        self._durability.batch_written()
+        changed, groups = self._journals_changed, self._groups
+        # For a follower's part wait only those whom its answers are for, and those say whether they can wait.
+        can_wait = not any(groups[group_id].is_leader for group_id in changed)
+        self._unsynced |= changed
+        changed.clear()
+        self._durability.batch_written(can_wait=can_wait)
         if not self._durability.start_sync():
             return
         unsynced = [self._groups[group_id] for group_id in sorted(self._unsynced)]
@@ -453,11 +456,11 @@ class NodeHost:
                 continue  # it left meanwhile, and is perhaps back with another log: what was synced is not of that one
             group.synced(index)
             # Only a leader's commit can move by it; what a follower has to say is among the held messages.
-            if group.is_leader:
+            if group.is_leader and group.may_commit():
                 self._dirty.add(group_id)
         for target, group_id, message in self._durability.sync_ended():
             self._links.send(target, group_id, message)
-        if self._dirty or self._durability.must_hold:
+        if self._dirty or self._durability.wants_sync:
             self._kick()
 
     # ------------------------------------------------------------------ for people

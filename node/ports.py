@@ -49,6 +49,8 @@ class HostSettings:
     replication: ReplicationSettings
     proposals_in_flight_max: int
     durable: bool
+    # Operations and messages in one turn from which on a node counts as busy.
+    busy_arrivals: int = 4
 
 
 class Stopping(Protocol):

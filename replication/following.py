@@ -28,6 +28,7 @@ class FollowingReplica(ElectingReplica):
 
     def __init__(self, parts: ReplicaParts) -> None:
         self._sent_at_echo = 0.0
+        self._answer_can_wait = False
         self._receiver = SnapshotReceiver(parts.machine)
         super().__init__(parts)
         self._started_at = parts.monotonic()
@@ -94,6 +95,7 @@ class FollowingReplica(ElectingReplica):
         self._leader_contact = self._monotonic()
         self._pre_votes = None
         self._sent_at_echo = message.sent_at
+        self._answer_can_wait = message.can_wait
 
     def _refresh_leader(self, node: ReplicaNode, term: int, commit_index: int) -> None:
         # To the engine, an append with neither entries nor position only refreshes leader, term, deadline and commit.
@@ -140,7 +142,14 @@ class FollowingReplica(ElectingReplica):
         rebuild = self.rebuild
         if rebuild is not None:
             rebuild.matched(term, index)
-        answer = Message(Kind.APPEND_OK, term, index=index, sent_at=sent_at, flag=rebuild is not None)
+        answer = Message(
+            Kind.APPEND_OK,
+            term,
+            index=index,
+            sent_at=sent_at,
+            flag=rebuild is not None,
+            can_wait=self._answer_can_wait,
+        )
         self.send(node, answer, durable=True)
 
     def _reject(self, node: ReplicaNode, message: Message, *, index: int = 0, hint: int = 0, durable: bool) -> None:

@@ -102,7 +102,7 @@ class LeadingReplica(FollowingReplica):
             self._senders.drop(node.id)
             self._deliver_acknowledgement(node, progress)
             if next_index[node] <= self.journal.last_index:
-                self._send_appends(node, now, heartbeat=False)
+                self._send_appends(node, now)
         else:
             if progress.lost_entries(message.index, next_index[node]):
                 log.error("replica_lost_entries", partition=self.group_id, replica=node.id, hint=message.sequence)
@@ -111,6 +111,11 @@ class LeadingReplica(FollowingReplica):
             if retry_at is not None:
                 next_index[node] = retry_at
                 self._send_appends(node, now, heartbeat=True)
+
+    def may_commit(self) -> bool:
+        """On a leader: whether a tick would find a majority beyond what is committed."""
+        commit_index, match_index = self.commit_index, self.match_index
+        return sum([match_index[node] > commit_index for node in self._voters]) >= self._quorum_followers
 
     def _deliver_acknowledgement(self, node: ReplicaNode, progress: Progress) -> None:
         """Show the engine a follower's copy only as far as this leader's own copy is durable."""
@@ -140,7 +145,7 @@ class LeadingReplica(FollowingReplica):
         if round_number is not None:
             self._send_read_round(round_number, self._voters)
 
-    def _send_appends(self, node: ReplicaNode, now: float, *, heartbeat: bool) -> None:
+    def _send_appends(self, node: ReplicaNode, now: float, *, heartbeat: bool = False, can_wait: bool = False) -> None:
         progress = self._progress[node.id]
         if node not in self.connected_nodes:
             progress.probe()
@@ -160,6 +165,7 @@ class LeadingReplica(FollowingReplica):
             )
             if message is None:
                 break
+            message.can_wait = can_wait
             self.send(node, message, durable=False)
             sent = True
             if progress.probing:
@@ -181,19 +187,19 @@ class LeadingReplica(FollowingReplica):
                 durable=False,
             )
 
-    def _barrier_targets(self, now: float) -> list[ReplicaNode]:
-        """Whom a read round is sent to: one follower that answers is enough, the heartbeat repeats it to all.
+    def _needed_for_commit(self, now: float) -> ReplicaNode | None:
+        """The one follower whose word is enough for a commit and a read round; None: all are asked.
 
-        The next one in the ring of node ids, so that all groups of a node ask the same and their messages share frames.
+        The next one in the ring of node ids that answers, so that all groups of a node ask the same and their messages
+        share frames: the answers to one neighbour leave with the appends that can wait for the other. The heartbeat
+        repeats a read round to all.
         """
-        fresh = [
-            node
-            for node in self._ring
-            if now - self.last_response.get(node, -math.inf) < 2 * self._settings.heartbeat_s
-        ]
-        if self._quorum_followers == 1 and fresh:
-            return fresh[:1]
-        return self._ring
+        if self._quorum_followers == 1:
+            for node in self._ring:
+                heard_s = now - self.last_response.get(node, -math.inf)
+                if heard_s < 2 * self._settings.heartbeat_s and not self._progress[node.id].probing:
+                    return node
+        return None
 
     def _send_read_round(self, round_number: int, targets: list[ReplicaNode]) -> None:
         for node in targets:

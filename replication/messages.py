@@ -55,6 +55,7 @@ class Message:
     """One Raft message of one group. Unused fields are zero; see Kind for which are used."""
 
     __slots__ = (
+        "can_wait",
         "chunk",
         "commit_index",
         "entries",
@@ -82,6 +83,7 @@ class Message:
         entries: Sequence[LogEntry] = (),
         chunk: bytes = b"",
         membership: Membership | None = None,
+        can_wait: bool = False,
     ) -> None:
         self.kind = kind
         self.term = term
@@ -94,6 +96,8 @@ class Message:
         self.entries = entries
         self.chunk = chunk
         self.membership = membership
+        # Nothing is lost when it leaves with what else goes to that node, a little later.
+        self.can_wait = can_wait
 
     def __repr__(self) -> str:
         return (
@@ -115,6 +119,7 @@ def encode_into(frame: replication_pb2.PeerFrame, group: int, message: Message) 
         sequence=message.sequence,
         flag=message.flag,
         sent_at=message.sent_at,
+        can_wait=message.can_wait,
     )
     if entries:
         target.payloads.extend([entry[0] for entry in entries])
@@ -154,6 +159,7 @@ def decode(source: replication_pb2.RaftMessage) -> Message:
         sequence=source.sequence,
         flag=source.flag,
         sent_at=source.sent_at,
+        can_wait=source.can_wait,
     )
     payloads = source.payloads
     if payloads:

@@ -166,18 +166,23 @@ class RaftReplica(LeadingReplica):
             self._finish_rebuild()
         self.report_change()
 
-    def ship(self) -> None:
-        """Send what was proposed and the read round, after a tick."""
+    def ship(self, *, is_busy: bool = False) -> None:
+        """Send what was proposed and the read round, after a tick.
+
+        On a busy node the followers that no commit needs get theirs with what else goes there, a little later.
+        """
         if self.role != LEADER:
             return
         now = self.enter()
         last = self.journal.last_index
+        needed = self._needed_for_commit(now) if is_busy else None
         for node in self._nodes.values():
             if self.next_index[node] <= last:
-                self._send_appends(node, now, heartbeat=False)
+                self._send_appends(node, now, can_wait=needed is not None and node is not needed)
         round_number = self._barriers.start_round()
         if round_number is not None:
-            self._send_read_round(round_number, self._barrier_targets(now))
+            needed = self._needed_for_commit(now)
+            self._send_read_round(round_number, self._ring if needed is None else [needed])
 
     def batch_written(self) -> None:
         """The shared batch is written: the store now shows exactly what is applied, so snapshots may start."""

@@ -119,6 +119,8 @@ class Knobs:
     # What a partition remembers of applied requests: with what real nodes remember no run would ever forget.
     request_memory_ms: int = 60_000
     requests_max: int = 1 << 16
+    # From so many arrivals in a turn on a node lets the followers wait that no commit needs.
+    busy_arrivals: int = 4
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -190,6 +192,7 @@ def draw_knobs(randomness: random.Random) -> Knobs:
         resend_probability=randomness.choice((0.0, 0.3)),
         request_memory_ms=randomness.choice((60_000, 60_000, 12_000, 4_000)),
         requests_max=randomness.choice((1 << 16, 1 << 16, 64, 12)),
+        busy_arrivals=randomness.choice((1, 4)),
     )
     if randomness.random() < _ALIKE_PROBABILITY:
         return drawn

@@ -66,6 +66,7 @@ class Process(Life):
                 replication=machine.knobs.replication,
                 proposals_in_flight_max=machine.knobs.proposals_in_flight_max,
                 durable=True,
+                busy_arrivals=machine.knobs.busy_arrivals,
             ),
             store=machine.store,
             links=self,

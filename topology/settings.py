@@ -118,7 +118,7 @@ class ReplicationSettings(_Section):
     snapshot_chunk_bytes: Annotated[int, Field(ge=4096, le=3 * MIB)] = 256 * 1024
     read_lease: bool = False
     # Pause between frames of a busy stream, so that more operations share one message and one sync. 0: none.
-    pacing_us: Annotated[int, Field(ge=0, le=100_000)] = 1500
+    pacing_us: Annotated[int, Field(ge=0, le=100_000)] = 0
 
 
 class StorageSettings(_Section):

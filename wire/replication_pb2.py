@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11replication.proto\x12\ntrizone.v1\"5\n\x05\x45ntry\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\"\x94\x02\n\x0bRaftMessage\x12\r\n\x05group\x18\x01 \x01(\r\x12\x0c\n\x04kind\x18\x02 \x01(\r\x12\x0c\n\x04term\x18\x03 \x01(\x04\x12\r\n\x05index\x18\x04 \x01(\x04\x12\x10\n\x08log_term\x18\x05 \x01(\x04\x12\x14\n\x0c\x63ommit_index\x18\x06 \x01(\x04\x12\x10\n\x08sequence\x18\x07 \x01(\x04\x12\x0c\n\x04\x66lag\x18\x08 \x01(\x08\x12\x0f\n\x07sent_at\x18\t \x01(\x01\x12\x10\n\x08payloads\x18\n \x03(\x0c\x12\x13\n\x0b\x65ntry_terms\x18\x0b \x03(\x04\x12\r\n\x05\x63hunk\x18\x0c \x01(\x0c\x12\x10\n\x08\x63hecksum\x18\r \x01(\r\x12*\n\nmembership\x18\x0e \x01(\x0b\x32\x16.trizone.v1.Membership\"=\n\nMembership\x12\x0e\n\x06voters\x18\x01 \x03(\t\x12\x10\n\x08learners\x18\x02 \x03(\t\x12\r\n\x05index\x18\x03 \x01(\x04\"O\n\tPeerHello\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x12\n\ncluster_id\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x12\x0e\n\x06target\x18\x04 \x01(\t\"\\\n\tPeerFrame\x12$\n\x05hello\x18\x01 \x01(\x0b\x32\x15.trizone.v1.PeerHello\x12)\n\x08messages\x18\x02 \x03(\x0b\x32\x17.trizone.v1.RaftMessage\":\n\x07PeerAck\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x32>\n\x04Peer\x12\x36\n\x04Pipe\x12\x15.trizone.v1.PeerFrame\x1a\x13.trizone.v1.PeerAck(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11replication.proto\x12\ntrizone.v1\"5\n\x05\x45ntry\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\"\xa6\x02\n\x0bRaftMessage\x12\r\n\x05group\x18\x01 \x01(\r\x12\x0c\n\x04kind\x18\x02 \x01(\r\x12\x0c\n\x04term\x18\x03 \x01(\x04\x12\r\n\x05index\x18\x04 \x01(\x04\x12\x10\n\x08log_term\x18\x05 \x01(\x04\x12\x14\n\x0c\x63ommit_index\x18\x06 \x01(\x04\x12\x10\n\x08sequence\x18\x07 \x01(\x04\x12\x0c\n\x04\x66lag\x18\x08 \x01(\x08\x12\x0f\n\x07sent_at\x18\t \x01(\x01\x12\x10\n\x08payloads\x18\n \x03(\x0c\x12\x13\n\x0b\x65ntry_terms\x18\x0b \x03(\x04\x12\r\n\x05\x63hunk\x18\x0c \x01(\x0c\x12\x10\n\x08\x63hecksum\x18\r \x01(\r\x12\x10\n\x08\x63\x61n_wait\x18\x0f \x01(\x08\x12*\n\nmembership\x18\x0e \x01(\x0b\x32\x16.trizone.v1.Membership\"=\n\nMembership\x12\x0e\n\x06voters\x18\x01 \x03(\t\x12\x10\n\x08learners\x18\x02 \x03(\t\x12\r\n\x05index\x18\x03 \x01(\x04\"O\n\tPeerHello\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x12\n\ncluster_id\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x12\x0e\n\x06target\x18\x04 \x01(\t\"\\\n\tPeerFrame\x12$\n\x05hello\x18\x01 \x01(\x0b\x32\x15.trizone.v1.PeerHello\x12)\n\x08messages\x18\x02 \x03(\x0b\x32\x17.trizone.v1.RaftMessage\":\n\x07PeerAck\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x32>\n\x04Peer\x12\x36\n\x04Pipe\x12\x15.trizone.v1.PeerFrame\x1a\x13.trizone.v1.PeerAck(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,15 +34,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENTRY']._serialized_start=33
   _globals['_ENTRY']._serialized_end=86
   _globals['_RAFTMESSAGE']._serialized_start=89
-  _globals['_RAFTMESSAGE']._serialized_end=365
-  _globals['_MEMBERSHIP']._serialized_start=367
-  _globals['_MEMBERSHIP']._serialized_end=428
-  _globals['_PEERHELLO']._serialized_start=430
-  _globals['_PEERHELLO']._serialized_end=509
-  _globals['_PEERFRAME']._serialized_start=511
-  _globals['_PEERFRAME']._serialized_end=603
-  _globals['_PEERACK']._serialized_start=605
-  _globals['_PEERACK']._serialized_end=663
-  _globals['_PEER']._serialized_start=665
-  _globals['_PEER']._serialized_end=727
+  _globals['_RAFTMESSAGE']._serialized_end=383
+  _globals['_MEMBERSHIP']._serialized_start=385
+  _globals['_MEMBERSHIP']._serialized_end=446
+  _globals['_PEERHELLO']._serialized_start=448
+  _globals['_PEERHELLO']._serialized_end=527
+  _globals['_PEERFRAME']._serialized_start=529
+  _globals['_PEERFRAME']._serialized_end=621
+  _globals['_PEERACK']._serialized_start=623
+  _globals['_PEERACK']._serialized_end=681
+  _globals['_PEER']._serialized_start=683
+  _globals['_PEER']._serialized_end=745
 # @@protoc_insertion_point(module_scope)

@@ -17,7 +17,7 @@ class Entry(_message.Message):
     def __init__(self, index: _Optional[int] = ..., term: _Optional[int] = ..., payload: _Optional[bytes] = ...) -> None: ...
 
 class RaftMessage(_message.Message):
-    __slots__ = ("group", "kind", "term", "index", "log_term", "commit_index", "sequence", "flag", "sent_at", "payloads", "entry_terms", "chunk", "checksum", "membership")
+    __slots__ = ("group", "kind", "term", "index", "log_term", "commit_index", "sequence", "flag", "sent_at", "payloads", "entry_terms", "chunk", "checksum", "can_wait", "membership")
     GROUP_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     TERM_FIELD_NUMBER: _ClassVar[int]
@@ -31,6 +31,7 @@ class RaftMessage(_message.Message):
     ENTRY_TERMS_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     CHECKSUM_FIELD_NUMBER: _ClassVar[int]
+    CAN_WAIT_FIELD_NUMBER: _ClassVar[int]
     MEMBERSHIP_FIELD_NUMBER: _ClassVar[int]
     group: int
     kind: int
@@ -45,8 +46,9 @@ class RaftMessage(_message.Message):
     entry_terms: _containers.RepeatedScalarFieldContainer[int]
     chunk: bytes
     checksum: int
+    can_wait: bool
     membership: Membership
-    def __init__(self, group: _Optional[int] = ..., kind: _Optional[int] = ..., term: _Optional[int] = ..., index: _Optional[int] = ..., log_term: _Optional[int] = ..., commit_index: _Optional[int] = ..., sequence: _Optional[int] = ..., flag: bool = ..., sent_at: _Optional[float] = ..., payloads: _Optional[_Iterable[bytes]] = ..., entry_terms: _Optional[_Iterable[int]] = ..., chunk: _Optional[bytes] = ..., checksum: _Optional[int] = ..., membership: _Optional[_Union[Membership, _Mapping]] = ...) -> None: ...
+    def __init__(self, group: _Optional[int] = ..., kind: _Optional[int] = ..., term: _Optional[int] = ..., index: _Optional[int] = ..., log_term: _Optional[int] = ..., commit_index: _Optional[int] = ..., sequence: _Optional[int] = ..., flag: bool = ..., sent_at: _Optional[float] = ..., payloads: _Optional[_Iterable[bytes]] = ..., entry_terms: _Optional[_Iterable[int]] = ..., chunk: _Optional[bytes] = ..., checksum: _Optional[int] = ..., can_wait: bool = ..., membership: _Optional[_Union[Membership, _Mapping]] = ...) -> None: ...
 
 class Membership(_message.Message):
     __slots__ = ("voters", "learners", "index")

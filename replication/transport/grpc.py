@@ -36,6 +36,8 @@ _BROKEN = (
     EOFError,
 )
 _RECONNECT_DELAY_S = 0.1
+# A message that can wait leaves with the next one that cannot, at the latest after this.
+CAN_WAIT_S = 0.005
 
 
 class PeerEvents(Protocol):
@@ -89,6 +91,7 @@ class PeerLink:
         self._queued_bytes = 0
         self._overflowed = False
         self._wake = asyncio.Event()
+        self._waiting: asyncio.TimerHandle | None = None
 
     def send(self, group_id: int, message: Message) -> None:
         """Queue one message; dropped while the link is down."""
@@ -101,7 +104,10 @@ class PeerLink:
         if self._queued_bytes > QUEUED_BYTES_MAX:
             # Dropping one message of a stream would reorder it: the whole connection has to go.
             self._overflowed = True
-        self._wake.set()
+        if not message.can_wait or self._overflowed:
+            self._wake.set()
+        elif self._waiting is None:
+            self._waiting = asyncio.get_running_loop().call_later(CAN_WAIT_S, self._wake.set)
 
     async def run(self) -> None:
         """Connect, send and reconnect until cancelled."""
@@ -123,8 +129,14 @@ class PeerLink:
         self._frame = replication_pb2.PeerFrame()
         self._queued_bytes = 0
         self._overflowed = False
+        self._wait_no_more()
         if was_up:
             self._events.peer_disconnected(self.peer)
+
+    def _wait_no_more(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
 
     async def _connect_and_send(self) -> None:
         async with grpc.aio.insecure_channel(self._address, options=services.CHANNEL_OPTIONS) as channel:
@@ -170,6 +182,7 @@ class PeerLink:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            self._wait_no_more()
             if ended.done():
                 raise ConnectionError("the stream ended")
             if self._overflowed:

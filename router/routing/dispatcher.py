@@ -14,12 +14,12 @@ from itertools import count
 from router import limits
 from router.metrics import Counts
 from router.routing.catalog_copy import CatalogCopy
+from router.routing.departures import Departures
 from router.routing.node_link import NodeLink
 from router.routing.pending import Pending
 from router.routing.state import RoutingState
 from runtime.clock import Clock
 from runtime.logs import get_logger
-from runtime.pacing import Pacer
 from runtime.tasks import TaskOwner
 from topology.settings import ClusterSettings
 from wire import catalog_pb2, data_pb2
@@ -57,7 +57,7 @@ class Dispatcher:
         self._hello = data_pb2.RouterHello(
             router_id=router_id, cluster_id=cluster_id, az=own.az, process_id=rng.randbytes(8)
         )
-        self._pacer = Pacer(settings.replication.pacing_us)
+        self._departures = Departures(clock.monotonic)
         self._links: dict[str, NodeLink] = {}
         self._addresses = {node.id: node.address for node in settings.nodes}
         self._ids = count(1)
@@ -85,7 +85,7 @@ class Dispatcher:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._pacer.close()
+        self._departures.close()
 
     @property
     def ready(self) -> bool:
@@ -98,7 +98,7 @@ class Dispatcher:
             address=address,
             hello=self._hello,
             owner=self,
-            pacer=self._pacer,
+            departures=self._departures,
             counts=self._counts.stream(node_id),
             connect_ms=self._settings.timeouts.connect_ms,
             rng=self._rng,

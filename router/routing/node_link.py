@@ -1,8 +1,8 @@
 """The stream to one node: connect, greet, bundle operations into frames, hand results back, reconnect.
 
-Owned by router.routing.dispatcher. A thin shell: every decision is in router.routing.state. Laws: operations of one
-loop turn share one frame and frames leave in order; a frame is marked sent before its write begins, so a failed write
-never passes for an operation that was not sent.
+Owned by router.routing.dispatcher. A thin shell: every decision is in router.routing.state and router.routing.waves.
+Laws: operations of one wave share one frame and frames leave in order; a frame is marked sent before its write begins,
+so a failed write never passes for an operation that was not sent.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from google.protobuf.message import DecodeError
 
 from router import limits
 from router.metrics import StreamCounts
+from router.routing.departures import Departures
 from router.routing.pending import Pending
 from runtime.logs import get_logger
-from runtime.pacing import Pacer
 from wire import data_pb2 as pb
 from wire.services import OpenChannel, data_pipe, open_channel
 
@@ -71,7 +71,7 @@ class NodeLink:
         address: str,
         hello: pb.RouterHello,
         owner: LinkOwner,
-        pacer: Pacer,
+        departures: Departures,
         counts: StreamCounts,
         connect_ms: int,
         rng: random.Random,
@@ -83,13 +83,15 @@ class NodeLink:
         self._hello = pb.RouterHello()
         self._hello.CopyFrom(hello)
         self._owner = owner
-        self._pacer = pacer
+        self._departures = departures
+        departures.add_writer(self._leave)
         self._counts = counts
         self._connect_s = connect_ms / 1000
         self._rng = rng
         self._open_channel = open_channel
         self._queue: list[Pending] = []
         self._queued_bytes = 0
+        self._under_way = 0
         self._catalog_version = 0
         self._acknowledge = False
         self._wake = asyncio.Event()
@@ -105,9 +107,12 @@ class NodeLink:
             return False
         self._queued_bytes += size
         self._queue.append(pending)
-        if len(self._queue) == 1:
-            self._wake.set()
+        self._departures.queued(size)
         return True
+
+    def _leave(self) -> None:
+        if self._queue:
+            self._wake.set()
 
     def acknowledge(self, catalog_version: int) -> None:
         """Tell the node which catalog this router serves from."""
@@ -196,8 +201,7 @@ class NodeLink:
     def _up(self) -> None:
         self._counts.connected = 1
         self._counts.connects += 1
-        self._queue.clear()
-        self._queued_bytes = 0
+        self._forget_queue()
         self._acknowledge = self._catalog_version > 0
         self._owner.link_up(self.node_id, self._first_frame.hybrid_time)
         log.info("node_connected", node=self.node_id, address=self.address)
@@ -205,11 +209,17 @@ class NodeLink:
 
     def _down(self) -> None:
         self._counts.connected = 0
-        self._queue.clear()
-        self._queued_bytes = 0
+        self._forget_queue()
+        self._departures.lost(self._under_way)
+        self._under_way = 0
         # First: operations on the stream must end or move whatever becomes of the log line.
         self._owner.link_down(self.node_id)
         log.warning("node_disconnected", node=self.node_id, address=self.address)
+
+    def _forget_queue(self) -> None:
+        self._departures.dequeued(len(self._queue), self._queued_bytes)
+        self._queue.clear()
+        self._queued_bytes = 0
 
     async def _serve(self, call: _Call) -> None:
         """Read until the stream breaks; a failing writer ends it too."""
@@ -221,9 +231,12 @@ class NodeLink:
             while True:
                 frame = await self._read(call)
                 counts.frames_received += 1
-                if frame.results:
-                    counts.received_batches.observe(len(frame.results))
                 owner.frame_received(node_id, frame)
+                results = len(frame.results)
+                if results:
+                    counts.received_batches.observe(results)
+                    self._under_way -= results
+                    self._departures.answered(results)
         except _BROKEN as error:
             log.info("stream_ended", node=node_id, reason=repr(error))
         except asyncio.CancelledError:
@@ -236,9 +249,8 @@ class NodeLink:
 
     async def _write(self, call: _Call) -> None:
         while True:
-            if not self._queue and not self._acknowledge:
-                self._wake.clear()
-                await self._wake.wait()
+            await self._wake.wait()
+            self._wake.clear()
             frame = pb.RouterFrame()
             operations = self._take()
             if operations:
@@ -252,9 +264,6 @@ class NodeLink:
             self._counts.frames_sent += 1
             if operations:
                 self._counts.sent_batches.observe(len(operations))
-            if len(operations) > 1:
-                # Under load a short pause lets the next frame carry more; a lone client's frames never wait.
-                await self._pacer.pause()
 
     def _take(self) -> list[pb.Operation]:
         """The operations of the next frame, marked as sent.
@@ -271,11 +280,17 @@ class NodeLink:
         taken = queue[:count]
         self._queue = queue[count:]
         self._queued_bytes -= frame_bytes
+        if self._queue:
+            self._wake.set()
         operations = []
         for pending in taken:
             if not pending.done and not pending.sent and pending.node == self.node_id:
                 pending.sent = True
                 operations.append(pending.operation)
+        self._departures.dequeued(count, frame_bytes)
+        if operations:
+            self._under_way += len(operations)
+            self._departures.left(len(operations))
         return operations
 
 

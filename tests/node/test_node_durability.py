@@ -68,6 +68,43 @@ def test_one_sync_at_a_time_and_none_without_need() -> None:
     assert not durability.start_sync()
 
 
+def test_what_can_wait_is_synced_with_what_cannot() -> None:
+    durability: Durability[str] = Durability()
+    durability.journal_changed()
+    durability.hold("A", can_wait=True)
+    durability.batch_written(can_wait=True)
+    assert durability.must_hold
+    assert not durability.wants_sync
+    assert not durability.start_sync(), "nobody waits for it"
+    durability.journal_changed()
+    durability.hold("B")
+    assert durability.wants_sync
+    durability.batch_written(can_wait=True)
+    assert durability.start_sync(), "B is waited for"
+    assert durability.sync_ended() == ["A", "B"]
+    assert not durability.wants_sync
+
+
+def test_what_can_wait_does_not_wait_for_ever() -> None:
+    durability: Durability[str] = Durability()
+    durability.journal_changed()
+    durability.hold("A", can_wait=True)
+    durability.batch_written(can_wait=True)
+    durability.hurry()
+    assert durability.start_sync()
+    assert durability.sync_ended() == ["A"]
+
+
+def test_a_message_about_a_batch_that_is_being_synced_asks_for_no_other() -> None:
+    durability: Durability[str] = Durability()
+    durability.journal_changed()
+    durability.batch_written()
+    assert durability.start_sync()
+    durability.hold("A")
+    assert durability.sync_ended() == ["A"]
+    assert not durability.start_sync()
+
+
 def test_held_messages_are_counted() -> None:
     durability: Durability[str] = Durability()
     durability.journal_changed()

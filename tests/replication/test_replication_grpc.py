@@ -205,6 +205,27 @@ def test_messages_arrive_complete_and_in_order() -> None:
     run(scenario)
 
 
+def test_a_message_that_can_wait_leaves_with_the_next_one_in_order_and_alone_after_a_while() -> None:
+    async def scenario() -> None:
+        async with accepting() as node:
+            events = Events()
+            async with dialling(node.address, events) as links:
+                await events.until(lambda: events.told == ["connected n2"])
+                wake = links.links["n2"]._wake
+                links.send("n2", 1, Message(Kind.APPEND, 1, index=1, can_wait=True))
+                assert not wake.is_set(), "it waits"
+                links.send("n2", 1, Message(Kind.APPEND_OK, 1, index=2))
+                assert wake.is_set(), "company came"
+                await node.events.until(lambda: len(node.events.messages) == 2)
+                links.send("n2", 1, Message(Kind.APPEND, 1, index=3, can_wait=True))
+                assert not wake.is_set(), "it waits"
+                await node.events.until(lambda: len(node.events.messages) == 3)
+            arrived = [(message.index, message.can_wait) for _, _, message in node.events.messages]
+            assert arrived == [(1, True), (2, False), (3, True)]
+
+    run(scenario)
+
+
 def test_messages_for_a_link_that_is_down_are_dropped_not_kept() -> None:
     async def scenario() -> None:
         async with accepting() as node:

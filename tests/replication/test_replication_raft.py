@@ -327,6 +327,84 @@ def test_other_invitations_are_ignored(lone: Lone, sender: str, term: int, accep
     assert lone.replica.term == 3
 
 
+# ---------------------------------------------------------------------------------------------- a busy node
+def ship_busy(lone: Lone) -> dict[str, bool]:
+    """Propose on a busy node: who gets the append, and whether it can wait."""
+    assert lone.replica.propose(b"write", lambda *_: None) is not None
+    lone.sent.clear()
+    lone.replica.tick()
+    lone.replica.ship(is_busy=True)
+    return {target: message.can_wait for target, message, _ in lone.sent if message.kind is Kind.APPEND}
+
+
+def answer_all(lone: Lone, term: int) -> None:
+    """Both followers have the whole log."""
+    for peer in lone.peers:
+        lone.receive(Kind.APPEND_OK, term, peer, index=lone.replica.journal.last_index)
+
+
+def test_on_a_busy_node_only_the_next_follower_in_the_ring_is_in_a_hurry(lone: Lone) -> None:
+    term = lone.elect()
+    answer_all(lone, term)
+    assert ship_busy(lone) == {"n2": False, "n3": True}
+
+
+def test_on_a_node_that_is_not_busy_every_follower_is(lone: Lone) -> None:
+    term = lone.elect()
+    answer_all(lone, term)
+    assert lone.replica.propose(b"write", lambda *_: None) is not None
+    lone.sent.clear()
+    lone.tick()
+    assert {target: message.can_wait for target, message, _ in lone.sent if message.kind is Kind.APPEND} == {
+        "n2": False,
+        "n3": False,
+    }
+
+
+def test_a_follower_that_is_silent_or_behind_is_not_the_one_that_a_commit_needs(lone: Lone) -> None:
+    term = lone.elect()
+    answer_all(lone, term)
+    lone.tick(SETTINGS.heartbeat_s * 2.5)
+    lone.receive(Kind.APPEND_OK, term, "n3", index=lone.replica.journal.last_index)
+    assert ship_busy(lone) == {"n2": True, "n3": False}, "n2 was not heard for two heartbeats"
+    answer_all(lone, term)
+    lone.replica.peer_disconnected("n2")
+    lone.replica.peer_connected("n2")
+    assert ship_busy(lone)["n3"] is False, "n2 is being probed"
+
+
+def test_a_leader_of_five_needs_more_than_one() -> None:
+    lone = Lone(peers=4)
+    term = lone.elect()
+    answer_all(lone, term)
+    assert set(ship_busy(lone).values()) == {False}
+
+
+def test_a_follower_answers_as_urgently_as_it_was_asked(lone: Lone) -> None:
+    for index, can_wait in ((1, False), (2, True), (3, False)):
+        entries = [(b"\x00e", index + 1, 1)]
+        lone.receive(Kind.APPEND, 1, index=index, log_term=min(index - 1, 1), entries=entries, can_wait=can_wait)
+        answer = lone.take_sent(Kind.APPEND_OK)[-1]
+        assert (answer.index, answer.can_wait) == (index + 1, can_wait)
+
+
+def test_a_leader_may_commit_when_a_majority_with_itself_has_more(lone: Lone) -> None:
+    term = lone.elect()
+    answer_all(lone, term)
+    lone.sync()
+    lone.tick()
+    assert lone.replica.propose(b"write", lambda *_: None) is not None
+    lone.tick()
+    assert not lone.replica.may_commit()
+    lone.receive(Kind.APPEND_OK, term, "n2", index=lone.replica.journal.last_index)
+    assert not lone.replica.may_commit(), "its own copy is not durable"
+    lone.sync()
+    assert lone.replica.may_commit()
+    lone.tick()
+    assert lone.replica.commit_index == lone.replica.journal.last_index
+    assert not lone.replica.may_commit()
+
+
 # ---------------------------------------------------------------------------------------------- reads
 def test_a_read_waits_for_a_round_of_its_own_term(lone: Lone) -> None:
     term = lone.elect()

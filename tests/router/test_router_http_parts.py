@@ -19,8 +19,10 @@ from router.http.authorization import DEFAULT_SCOPE, Scope, parse_scope
 from router.metrics import Counts, Gauges, Histogram, RouterCollector, StreamCounts
 from router.operations.call import WriteIds
 from router.operations.tables import split_table_name
+from router.routing.departures import Departures
 from router.routing.node_link import NodeLink
 from router.routing.pending import Failure, Pending
+from runtime.clock import SystemClock
 from runtime.pacing import Pacer
 from wire import data_pb2 as pb
 
@@ -186,7 +188,7 @@ async def make_link() -> NodeLink:
         address="127.0.0.1:1",
         hello=pb.RouterHello(),
         owner=None,
-        pacer=Pacer(0),
+        departures=Departures(SystemClock.monotonic),
         counts=StreamCounts(),
         connect_ms=1000,
         rng=random.Random(1),

@@ -13,8 +13,9 @@ import pytest
 
 from router.metrics import StreamCounts
 from router.routing import node_link
+from router.routing.departures import Departures
 from router.routing.node_link import NodeLink
-from runtime.pacing import Pacer
+from runtime.clock import SystemClock
 from wire import data_pb2 as pb
 from wire import services
 
@@ -71,13 +72,13 @@ async def with_link(owner: Owner, node: Node, scenario: Callable[[asyncio.Task[N
     )
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    pacer = Pacer(0)
+    departures = Departures(SystemClock.monotonic)
     link = NodeLink(
         node_id="n1",
         address=f"127.0.0.1:{port}",
         hello=pb.RouterHello(router_id="r1", cluster_id="c", az="az-a"),
         owner=owner,
-        pacer=pacer,
+        departures=departures,
         counts=StreamCounts(),
         connect_ms=5000,
         rng=random.Random(1),
@@ -89,7 +90,7 @@ async def with_link(owner: Owner, node: Node, scenario: Callable[[asyncio.Task[N
         node.break_off.set()
         task.cancel()
         await asyncio.wait_for(asyncio.gather(task, return_exceptions=True), WAIT_S)
-        pacer.close()
+        departures.close()
         await server.stop(None)
     assert task.cancelled()
 

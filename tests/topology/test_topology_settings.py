@@ -54,7 +54,7 @@ def test_defaults_are_the_documented_ones() -> None:
             "log_bytes_kept": 16777216,
             "snapshot_chunk_bytes": 262144,
             "read_lease": False,
-            "pacing_us": 1500,
+            "pacing_us": 0,
         },
         "durability": "sync",
         "storage": {
