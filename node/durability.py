@@ -63,7 +63,7 @@ class Durability(Generic[Held]):
 
     def hurry(self) -> None:
         """What can wait has waited long enough."""
-        self._wanted = self._written
+        self._wanted = max(self._wanted, self._written)
 
     def start_sync(self) -> bool:
         """Begin a sync of all that is written; false when one is under way or nobody waits for one."""

@@ -220,7 +220,6 @@ class NodeHost:
                 return
             log.info("replica_opened", partition=group_id, leader=sender, term=message.term)
             group = self._open_group(group_id, ())
-        self._arrivals += 1
         if kind is Kind.FEED or kind is Kind.FEED_DONE:
             self._take_feed_message(sender, group_id, message)
             return
@@ -228,6 +227,7 @@ class NodeHost:
         # Dealt with by receiving it: a read barrier, and a follower's word that commits nothing (yet).
         if kind is Kind.READ_BARRIER or (kind is Kind.APPEND_OK and group.is_leader and not group.may_commit()):
             return
+        self._arrivals += 1
         self._dirty.add(group_id)
         self._kick()
 
@@ -375,7 +375,7 @@ class NodeHost:
     def _kick(self) -> None:
         if not self._is_kicked:
             self._is_kicked = True
-            # A busy node waits a moment for more to share the turn, its batch and its messages; a quiet one never does.
+            # With replication.pacing_us a busy node waits a moment for more to share the turn; a quiet one never does.
             if self._is_busy:
                 self._loop.call_spaced(self._turn)
             else:

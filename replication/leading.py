@@ -115,6 +115,8 @@ class LeadingReplica(FollowingReplica):
     def may_commit(self) -> bool:
         """On a leader: whether a tick would find a majority beyond what is committed."""
         commit_index, match_index = self.commit_index, self.match_index
+        if self.journal.last_index == commit_index:
+            return False
         return sum([match_index[node] > commit_index for node in self._voters]) >= self._quorum_followers
 
     def _deliver_acknowledgement(self, node: ReplicaNode, progress: Progress) -> None:
@@ -190,14 +192,14 @@ class LeadingReplica(FollowingReplica):
     def _needed_for_commit(self, now: float) -> ReplicaNode | None:
         """The one follower whose word is enough for a commit and a read round; None: all are asked.
 
-        The next one in the ring of node ids that answers, so that all groups of a node ask the same and their messages
-        share frames: the answers to one neighbour leave with the appends that can wait for the other. The heartbeat
-        repeats a read round to all.
+        The next one in the ring of node ids that answers and keeps up with what it is sent, so that all groups of a
+        node ask the same and their messages share frames: the answers to one neighbour leave with the appends that can
+        wait for the other. The heartbeat repeats a read round to all.
         """
         if self._quorum_followers == 1:
             for node in self._ring:
                 heard_s = now - self.last_response.get(node, -math.inf)
-                if heard_s < 2 * self._settings.heartbeat_s and not self._progress[node.id].probing:
+                if heard_s < 2 * self._settings.heartbeat_s and self._progress[node.id].keeps_up(now):
                     return node
         return None
 

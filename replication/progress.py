@@ -14,6 +14,8 @@ from replication.group import ReplicationSettings
 from replication.messages import Kind, LogEntry, Message
 
 # A probe without an answer for this long is sent again.
+# A follower whose oldest append is not acknowledged for so long is slow: another one is asked first.
+SLOW_S = 0.05
 PROBE_RETRY_S = 0.5
 # What an entry costs on the wire besides its payload.
 _ENTRY_OVERHEAD_BYTES = 16
@@ -44,7 +46,8 @@ class Progress:
         self.probe_outstanding = False
         self.probe_sent_at = 0.0
         self.under_way_bytes = 0
-        self._under_way: deque[tuple[int, int]] = deque()
+        # Last index, bytes and time of each append that is not acknowledged.
+        self._under_way: deque[tuple[int, int, float]] = deque()
 
     def probe(self) -> None:
         """Nothing under way can be counted on any more."""
@@ -60,10 +63,14 @@ class Progress:
         self.echoed_sent_at = 0.0
         self.probe()
 
-    def sent(self, last_index: int, size_bytes: int) -> None:
+    def sent(self, last_index: int, size_bytes: int, now: float) -> None:
         """An append that ends with `last_index` left."""
-        self._under_way.append((last_index, size_bytes))
+        self._under_way.append((last_index, size_bytes, now))
         self.under_way_bytes += size_bytes
+
+    def keeps_up(self, now: float) -> bool:
+        """Whether it acknowledges appends soon: one with a slow disk answers heartbeats, and no commit may need it."""
+        return not self.probing and (not self._under_way or now - self._under_way[0][2] < SLOW_S)
 
     def heard(self, sent_at: float) -> None:
         """The follower echoed a send time of ours."""
@@ -138,7 +145,7 @@ def next_append(
         size += len(log[stop][0]) + _ENTRY_OVERHEAD_BYTES
         stop += 1
     previous = log[start - 1]
-    progress.sent(log[stop - 1][1], size)
+    progress.sent(log[stop - 1][1], size, now)
     return Message(
         Kind.APPEND,
         term,

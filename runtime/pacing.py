@@ -1,8 +1,9 @@
 """Pauses shorter than a millisecond on the event loop.
 
-Used by every gRPC stream between two frames. uvloop's and asyncio's timers have millisecond resolution (uvloop turns
-0.5 ms into none at all), which is too coarse: a Linux timerfd fires on time. One pacer serves all streams of the
-process: pauses that overlap end together. Law: a waiter is always woken, at the latest by `close`.
+Used by a node's gRPC streams between two frames, when replication.pacing_us says so. uvloop's and asyncio's timers have
+millisecond resolution (uvloop turns 0.5 ms into none at all), which is too coarse: a Linux timerfd fires on time. One
+pacer serves all streams of the process: pauses that overlap end together. Law: a waiter is always woken, at the latest
+by `close`.
 """
 
 from __future__ import annotations

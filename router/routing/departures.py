@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from router.routing.waves import Waves
+from router.routing.waves import Stream, Waves
 
 
 class Departures:
@@ -20,10 +20,12 @@ class Departures:
         self._waves = Waves()
         self._wake_writers: list[Callable[[], None]] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._is_closed = False
 
-    def add_writer(self, wake: Callable[[], None]) -> None:
+    def add_stream(self, wake: Callable[[], None]) -> Stream:
         """`wake` lets a stream send what waits for it, if anything does."""
         self._wake_writers.append(wake)
+        return self._waves.new_stream()
 
     def queued(self, size: int) -> None:
         """One more operation of `size` bytes waits. Hot path."""
@@ -34,42 +36,45 @@ class Departures:
         """So many operations are in a frame now, or were forgotten with their stream."""
         self._waves.dequeued(count, size)
 
-    def left(self, count: int) -> None:
+    def left(self, stream: Stream, count: int) -> None:
         """So many of them are under way."""
-        self._waves.left(count, self._now_s())
+        self._waves.left(stream, count, self._now_s())
 
-    def answered(self, count: int) -> None:
+    def answered(self, stream: Stream, count: int) -> None:
         """A frame brought so many results, and they are dealt with: what clients ask next may be queued already."""
-        self._waves.answered(count, self._now_s())
+        self._waves.answered(stream, count, self._now_s())
         if self._waves.waiting:
             self._look()
 
-    def lost(self, count: int) -> None:
-        """A stream broke with so many operations under way on it."""
-        self._waves.lost(count)
+    def lost(self, stream: Stream) -> None:
+        """A stream broke with what was under way on it."""
+        self._waves.lost(stream)
         if self._waves.waiting:
             self._look()
 
     def _look(self) -> None:
         if self._waves.may_leave:
             self._leave()
-        elif self._timer is None:
+        elif self._timer is None and not self._is_closed:
             self._timer = self._loop.call_later(self._waves.hold_s, self._held_long)
 
     def _held_long(self) -> None:
         self._timer = None
+        self._waves.held_long(self._now_s())
         if self._waves.waiting:
             self._leave()
 
     def _leave(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._stop_timer()
         for wake in self._wake_writers:
             wake()
 
-    def close(self) -> None:
-        """Stop the timer."""
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def close(self) -> None:
+        """Stop the timer; it is not set again."""
+        self._is_closed = True
+        self._stop_timer()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 from typing import Protocol
 
 import grpc.aio
@@ -26,6 +27,7 @@ log = get_logger()
 
 # Of an encoded operation beyond its item and expressions: key, ids, tags.
 _OPERATION_OVERHEAD_BYTES = 128
+_PAGES = frozenset((pb.RANGE_STRONG, pb.RANGE_EVENTUAL))
 
 # All the ways in which a stream ends that are the network's or the other process's doing.
 _BROKEN = (
@@ -84,14 +86,15 @@ class NodeLink:
         self._hello.CopyFrom(hello)
         self._owner = owner
         self._departures = departures
-        departures.add_writer(self._leave)
+        self._stream = departures.add_stream(self._leave)
+        # Pages of Query and Scan under way: they take their own time, and nobody is to wait for them.
+        self._pages: set[int] = set()
         self._counts = counts
         self._connect_s = connect_ms / 1000
         self._rng = rng
         self._open_channel = open_channel
         self._queue: list[Pending] = []
         self._queued_bytes = 0
-        self._under_way = 0
         self._catalog_version = 0
         self._acknowledge = False
         self._wake = asyncio.Event()
@@ -202,7 +205,9 @@ class NodeLink:
         self._counts.connected = 1
         self._counts.connects += 1
         self._forget_queue()
-        self._acknowledge = self._catalog_version > 0
+        if self._catalog_version > 0:
+            self._acknowledge = True
+            self._wake.set()
         self._owner.link_up(self.node_id, self._first_frame.hybrid_time)
         log.info("node_connected", node=self.node_id, address=self.address)
         self._owner.frame_received(self.node_id, self._first_frame)
@@ -210,8 +215,8 @@ class NodeLink:
     def _down(self) -> None:
         self._counts.connected = 0
         self._forget_queue()
-        self._departures.lost(self._under_way)
-        self._under_way = 0
+        self._pages.clear()
+        self._departures.lost(self._stream)
         # First: operations on the stream must end or move whatever becomes of the log line.
         self._owner.link_down(self.node_id)
         log.warning("node_disconnected", node=self.node_id, address=self.address)
@@ -232,11 +237,10 @@ class NodeLink:
                 frame = await self._read(call)
                 counts.frames_received += 1
                 owner.frame_received(node_id, frame)
-                results = len(frame.results)
+                results = frame.results
                 if results:
-                    counts.received_batches.observe(results)
-                    self._under_way -= results
-                    self._departures.answered(results)
+                    counts.received_batches.observe(len(results))
+                    self._departures.answered(self._stream, len(results) - self._pages_in(results))
         except _BROKEN as error:
             log.info("stream_ended", node=node_id, reason=repr(error))
         except asyncio.CancelledError:
@@ -246,6 +250,13 @@ class NodeLink:
         finally:
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
+
+    def _pages_in(self, results: Sequence[pb.Result]) -> int:
+        if not self._pages:
+            return 0
+        answered = self._pages.intersection([result.id for result in results])
+        self._pages -= answered
+        return len(answered)
 
     async def _write(self, call: _Call) -> None:
         while True:
@@ -289,8 +300,9 @@ class NodeLink:
                 operations.append(pending.operation)
         self._departures.dequeued(count, frame_bytes)
         if operations:
-            self._under_way += len(operations)
-            self._departures.left(len(operations))
+            pages = [operation.id for operation in operations if operation.kind in _PAGES]
+            self._pages.update(pages)
+            self._departures.left(self._stream, len(operations) - len(pages))
         return operations
 
 

@@ -95,6 +95,15 @@ def test_what_can_wait_does_not_wait_for_ever() -> None:
     assert durability.sync_ended() == ["A"]
 
 
+def test_what_is_waited_for_stays_so_when_the_rest_is_told_to_hurry_before_the_batch_is_written() -> None:
+    durability: Durability[str] = Durability()
+    durability.journal_changed()
+    durability.hold("A")
+    durability.hurry()
+    durability.batch_written(can_wait=True)
+    assert durability.start_sync()
+
+
 def test_a_message_about_a_batch_that_is_being_synced_asks_for_no_other() -> None:
     durability: Durability[str] = Durability()
     durability.journal_changed()

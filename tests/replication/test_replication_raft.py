@@ -8,6 +8,7 @@ from replication import syncobj
 from replication.membership import first_membership
 from replication.messages import Kind
 from replication.outcomes import Outcome
+from replication.progress import SLOW_S
 from replication.snapshot import encode_pairs
 from replication.syncobj import RaftInvariantBroken, check_engine
 from simulation.lone import SETTINGS, ListMachine, Lone
@@ -330,6 +331,7 @@ def test_other_invitations_are_ignored(lone: Lone, sender: str, term: int, accep
 # ---------------------------------------------------------------------------------------------- a busy node
 def ship_busy(lone: Lone) -> dict[str, bool]:
     """Propose on a busy node: who gets the append, and whether it can wait."""
+    lone.replica.tick()  # a heartbeat that is due would take the entry along
     assert lone.replica.propose(b"write", lambda *_: None) is not None
     lone.sent.clear()
     lone.replica.tick()
@@ -371,6 +373,18 @@ def test_a_follower_that_is_silent_or_behind_is_not_the_one_that_a_commit_needs(
     lone.replica.peer_disconnected("n2")
     lone.replica.peer_connected("n2")
     assert ship_busy(lone)["n3"] is False, "n2 is being probed"
+
+
+def test_a_follower_whose_disk_is_slow_is_not_the_one_that_a_commit_needs(lone: Lone) -> None:
+    term = lone.elect()
+    answer_all(lone, term)
+    assert ship_busy(lone) == {"n2": False, "n3": True}
+    lone.clock.advance(SLOW_S * 1.1)
+    lone.receive(Kind.APPEND_REJECTED, term, "n2")
+    lone.receive(Kind.APPEND_OK, term, "n3", index=lone.replica.journal.last_index)
+    assert ship_busy(lone) == {"n2": True, "n3": False}, "n2 answers heartbeats, and acknowledges nothing"
+    answer_all(lone, term)
+    assert ship_busy(lone) == {"n2": False, "n3": True}, "n2 has caught up"
 
 
 def test_a_leader_of_five_needs_more_than_one() -> None:

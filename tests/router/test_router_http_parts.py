@@ -228,6 +228,23 @@ def test_an_operation_larger_than_a_frame_goes_alone() -> None:
     assert len(link._take()) == 1
 
 
+def test_pages_are_not_counted_among_what_holds_others_up_and_a_lost_stream_leaves_no_count() -> None:
+    link = asyncio.run(make_link())
+    waiting = [pending(number) for number in range(1, 9)]
+    for one in waiting[:3]:
+        one.operation.kind = pb.RANGE_EVENTUAL
+    assert all(link.send(one) for one in waiting)
+    link._take()
+    stream = link._stream
+    assert stream.under_way == 5
+    assert link._pages_in([pb.Result(id=number) for number in (1, 2, 7)]) == 2
+    assert link._pages == {3}
+    link._counts.connected = 1
+    link._owner = type("Owner", (), {"link_down": lambda *_: None})()
+    link._down()
+    assert (stream.under_way, link._pages) == (0, set())
+
+
 def test_a_full_queue_refuses_and_takes_again_when_frames_have_left() -> None:
     link = asyncio.run(make_link())
     size = limits.QUEUED_BYTES_MAX // 8
