@@ -67,7 +67,7 @@ class Durability(Generic[Held]):
 
     def start_sync(self) -> bool:
         """Begin a sync of all that is written; false when one is under way or nobody waits for one."""
-        if self._syncing or self._wanted <= self._synced or self._written == self._synced:
+        if self._syncing or not self.wants_sync or self._written == self._synced:
             return False
         self._syncing = self._written
         return True

@@ -313,8 +313,7 @@ class NodeHost:
             partition = self.partitions[group_id]
             if partition.is_paused or now > partition.indexing.next_event_at:
                 self._dirty.add(group_id)
-        if self._durability.must_hold:
-            self._durability.hurry()
+        self._durability.hurry()
         if self._dirty or self._durability.wants_sync:
             self._kick()
 

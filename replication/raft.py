@@ -175,14 +175,13 @@ class RaftReplica(LeadingReplica):
             return
         now = self.enter()
         last = self.journal.last_index
-        hurried = self._needed_for_commit(now) if is_busy else None
+        round_number = self._barriers.start_round()
+        needed = self._needed_for_commit(now) if is_busy or round_number is not None else None
         for node in self._nodes.values():
             if self.next_index[node] <= last:
-                self._send_appends(node, now, can_wait=hurried is not None and node is not hurried)
-        round_number = self._barriers.start_round()
+                self._send_appends(node, now, can_wait=is_busy and needed is not None and node is not needed)
         if round_number is not None:
-            asked = self._needed_for_commit(now)
-            self._send_read_round(round_number, self._ring if asked is None else [asked])
+            self._send_read_round(round_number, self._ring if needed is None else [needed])
 
     def batch_written(self) -> None:
         """The shared batch is written: the store now shows exactly what is applied, so snapshots may start."""

@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 from router import limits
 from router.metrics import StreamCounts
 from router.routing.departures import Departures
-from router.routing.pending import Pending
+from router.routing.pending import RANGE_KINDS, Pending
 from runtime.logs import get_logger
 from wire import data_pb2 as pb
 from wire.services import OpenChannel, data_pipe, open_channel
@@ -27,7 +27,6 @@ log = get_logger()
 
 # Of an encoded operation beyond its item and expressions: key, ids, tags.
 _OPERATION_OVERHEAD_BYTES = 128
-_PAGES = frozenset((pb.RANGE_STRONG, pb.RANGE_EVENTUAL))
 
 # All the ways in which a stream ends that are the network's or the other process's doing.
 _BROKEN = (
@@ -300,7 +299,7 @@ class NodeLink:
                 operations.append(pending.operation)
         self._departures.dequeued(count, frame_bytes)
         if operations:
-            pages = [operation.id for operation in operations if operation.kind in _PAGES]
+            pages = [operation.id for operation in operations if operation.kind in RANGE_KINDS]
             self._pages.update(pages)
             self._departures.left(self._stream, len(operations) - len(pages))
         return operations

@@ -13,6 +13,8 @@ from wire import data_pb2 as pb
 READ_KINDS = frozenset({pb.GET_STRONG, pb.GET_EVENTUAL, pb.RANGE_STRONG, pb.RANGE_EVENTUAL, pb.CATALOG_READ})
 # Any replica may serve these.
 EVENTUAL_KINDS = frozenset({pb.GET_EVENTUAL, pb.RANGE_EVENTUAL})
+# Pages of Query and Scan.
+RANGE_KINDS = frozenset({pb.RANGE_STRONG, pb.RANGE_EVENTUAL})
 # With a request id their partition remembers that it has applied them.
 REMEMBERED_KINDS = frozenset({pb.PUT, pb.UPDATE, pb.DELETE})
 

@@ -12,7 +12,7 @@ import json
 import shutil
 import tempfile
 import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from runtime.clock import SystemClock
 from tools.errors import EXIT_USAGE, CommandError, InterruptedByUser
 from tools.folder import ClusterFolder, read_settings
 from tools.ports import ephemeral_begin, first_chosen_port, is_free
-from tools.processes import ProcessTable, wait_for_end
+from tools.processes import ProcessRecord, ProcessTable, wait_for_end
 from tools.resolve import resolve
 from tools.signals import StopRequests
 from tools.supervisor import Say, Supervisor
@@ -35,6 +35,14 @@ CONFIG = Path(__file__).parents[2] / "cluster.yaml"
 CALL_TIMEOUT_S = 30.0
 TABLE_TIMEOUT_S = 60.0
 LOOK_INTERVAL_S = 0.05
+
+
+def pause(stops: StopRequests, seconds: float, records: Sequence[ProcessRecord] = ()) -> list[ProcessRecord]:
+    """Wait; which of the processes have ended. Raises InterruptedByUser after Ctrl-C."""
+    ended = wait_for_end(records, seconds, stops.wake)
+    if stops.take():
+        raise InterruptedByUser
+    return ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +188,7 @@ class Client:
         while self.call("DescribeTable", {"TableName": table})[1].get("Table", {}).get("TableStatus") != "ACTIVE":
             if SystemClock.monotonic() > deadline:
                 raise CommandError(f"table {table} was not ACTIVE within {TABLE_TIMEOUT_S:g} s")
-            wait_for_end([], LOOK_INTERVAL_S, self._stops.wake)
-            if self._stops.take():
-                raise InterruptedByUser
+            pause(self._stops, LOOK_INTERVAL_S)
         return made
 
     def delete_table(self, table: str) -> None:

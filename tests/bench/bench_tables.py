@@ -35,6 +35,11 @@ FILL_ITEMS_A_SECOND = 2_000
 LOOKED_AT = 20
 
 
+def looked_at(count: int) -> list[int]:
+    """The numbers of the items of `count` that are read back."""
+    return sorted({step * (count - 1) // (LOOKED_AT - 1) for step in range(LOOKED_AT)})
+
+
 class Tables:
     """TABLE and QUERY_TABLE of one endpoint."""
 
@@ -59,7 +64,7 @@ class Tables:
         operation = OPERATIONS["batch" if batches else "put"]
         rate = self._load(operation, count, slowest_per_s)
         texts = values(count)
-        for number in sorted({step * (count - 1) // (LOOKED_AT - 1) for step in range(LOOKED_AT)}):
+        for number in looked_at(count):
             item = self._client.read(key_name(number))
             if item != {"pk": {"S": key_name(number)}, "value": {"S": texts[number]}}:
                 raise CommandError(f"a strong read of {key_name(number)} gave {item}")

@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -26,7 +24,8 @@ from typing import Any
 
 import psutil
 from bench_cluster import Target, file_system_of
-from bench_generators import CpuMeter, Generator, Load, OwnGenerator, WrkGenerator
+from bench_generators import CpuMeter, Generator, Load, Measured, OwnGenerator, WrkGenerator
+from bench_program import IN_MEMORY, machine, run_program, say, say_about
 from bench_requests import OPERATIONS, VALUE_CHARACTERS
 from comparison import COMPARED, OURS, Visit, lines, ratios, table
 from goal_runs import GoalRuns, Plan
@@ -36,17 +35,12 @@ from peers.install import Cache, default_cache
 from peers.peer import Peer, empty_folder
 from peers.servers import Dynalite, DynamoDbLocal, Moto
 
-from tools.errors import EXIT_FAILED, CommandError, InterruptedByUser
+from tools.errors import EXIT_FAILED, CommandError
 from tools.signals import StopRequests
 
 PEERS: dict[str, type[Peer]] = {kind.name: kind for kind in (Trizone, Etcd, Dynalite, DynamoDbLocal, Moto)}
 OTHERS = [name for name in PEERS if name != OURS]
 WARM_UP_S = 1.0
-
-
-def say(text: str) -> None:
-    """One line, at once, also into a pipe."""
-    print(text, flush=True)
 
 
 def _names(text: str, known: Sequence[str]) -> list[str]:
@@ -183,7 +177,7 @@ class Comparison:
             say(f"round {number}, {peer.name}: {title} {measured.operations_per_s:,.0f}/s{failed}")
         peer.verify()
 
-    def _load(self, peer: Peer, target: Target, name: str, seconds: float, meter: CpuMeter) -> Any:
+    def _load(self, peer: Peer, target: Target, name: str, seconds: float, meter: CpuMeter) -> Measured:
         options = self._options
         operation = OPERATIONS[name]
         load = Load(
@@ -234,9 +228,7 @@ class Comparison:
 def environment(options: argparse.Namespace, generator: Generator) -> dict[str, Any]:
     """What the numbers depend on."""
     return {
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "generator": generator.name,
+        **machine(generator),
         "file_system": file_system_of(options.folder),
         "side_by_side": not options.apart,
         "rounds": options.rounds,
@@ -267,9 +259,9 @@ def compare(options: argparse.Namespace, folder: Path, stops: StopRequests) -> i
     with cache.lock():
         generator = WrkGenerator(cache.wrk(), threads=1) if options.generator == "wrk" else OwnGenerator()
         about = environment(options, generator)
-        say(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in about.items()))
+        say_about(about)
         if about["file_system"] == "tmpfs":
-            say("warning: the data lies in memory, where a sync costs nothing; --folder DIR on a disk measures it")
+            say(IN_MEMORY)
         run = Comparison(options, folder, generator, stops)
         try:
             run.install(cache)
@@ -285,18 +277,13 @@ def compare(options: argparse.Namespace, folder: Path, stops: StopRequests) -> i
 def main() -> int:
     """Entry point; the exit status."""
     options = parse()
-    try:
-        with StopRequests() as stops:
-            options.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix="trizone-peers-", dir=options.folder) as folder:
-                return compare(options, Path(folder), stops)
-    except CommandError as error:
-        print(f"error: {error}", file=sys.stderr)
-        if error.hint:
-            print(f"next: {error.hint}", file=sys.stderr)
-        return error.exit_code
-    except InterruptedByUser:
-        return EXIT_FAILED
+
+    def program(stops: StopRequests) -> int:
+        options.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="trizone-peers-", dir=options.folder) as folder:
+            return compare(options, Path(folder), stops)
+
+    return run_program(program)
 
 
 if __name__ == "__main__":

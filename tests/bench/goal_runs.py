@@ -16,13 +16,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench_cluster import CONFIG, Target, own_cluster
+from bench_cluster import CONFIG, Target, own_cluster, pause
 from bench_generators import CpuMeter, Generator, Load, Measured, OwnGenerator, started
 from bench_requests import OPERATIONS, QUERY_TABLE, TABLE
 from bench_tables import Tables
 from comparison import COMPARED
 from goals import Verdict, unmeasured, verdict
-from peers.peer import free_ports, pause
+from peers.peer import free_ports
 
 from runtime.clock import SystemClock
 from tools.errors import CommandError
@@ -154,6 +154,11 @@ class GoalRuns:
         generator = self._generator if at_rate is None else OwnGenerator()
         return generator.run(load, CpuMeter(target.processes), self._stops)
 
+    def _at_rate(self, target: Target, operation: str, rate: float, items: int) -> Measured:
+        """Warm, then measured, so many requests a second."""
+        self._run(target, operation, WARM_UP_S, connections=RATE_CONNECTIONS, items=items, at_rate=rate)
+        return self._run(target, operation, self._plan.seconds, connections=RATE_CONNECTIONS, items=items, at_rate=rate)
+
     def _in_turn(self, targets: Mapping[str, Target], operations: Sequence[str], connections: int = 0) -> Runs:
         """Every operation at every target, round by round, by (name of the target, operation)."""
         runs: Runs = {(name, operation): [] for name in targets for operation in operations}
@@ -221,9 +226,7 @@ class GoalRuns:
             half = self._peak(usual, operation) / 2
             runs = []
             for _ in range(self._plan.rounds):
-                seconds = self._plan.seconds
-                self._run(usual, operation, WARM_UP_S, connections=RATE_CONNECTIONS, at_rate=half)
-                runs.append(self._run(usual, operation, seconds, connections=RATE_CONNECTIONS, at_rate=half))
+                runs.append(self._at_rate(usual, operation, half, self._plan.items))
             load = median(runs, lambda run: run.cpu_percent.get(CpuMeter.LOAD) or 0.0)
             detail = (
                 f"{rate(runs):,.0f}/s of {half:,.0f}/s, p50 {median(runs, _p50):.2f} ms, load generator {load:.0f} %"
@@ -292,16 +295,7 @@ class GoalRuns:
         runs: dict[str, list[Measured]] = {name: [] for name in targets}
         for _ in range(self._plan.rounds):
             for name, (target, items) in targets.items():
-                self._run(target, operation, WARM_UP_S, connections=RATE_CONNECTIONS, items=items, at_rate=half)
-                found = self._run(
-                    target,
-                    operation,
-                    self._plan.seconds,
-                    connections=RATE_CONNECTIONS,
-                    items=items,
-                    at_rate=half,
-                )
-                runs[name].append(found)
+                runs[name].append(self._at_rate(target, operation, half, items))
         few, many = runs["few"], runs["many"]
         before_ms, after_ms = median(few, _p50), median(many, _p50)
         detail = (

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import shutil
 import sys
 import tempfile
@@ -25,20 +23,16 @@ from typing import Any
 
 from bench_cluster import Target, endpoint_target, own_cluster
 from bench_generators import CpuMeter, Generator, Load, Measured, OwnGenerator, WrkGenerator
+from bench_program import IN_MEMORY, machine, run_program, say, say_about
 from bench_requests import OPERATIONS, QUERY_TABLE, TABLE, USUAL_OPERATIONS, VALUE_CHARACTERS
 from bench_tables import Tables
 
-from tools.errors import EXIT_FAILED, EXIT_USAGE, CommandError, InterruptedByUser
+from tools.errors import EXIT_FAILED, EXIT_USAGE, CommandError
 from tools.signals import StopRequests
 
 CONNECTIONS = "1,16,64,256"
 WARM_UP_S = 1.0
 WARM_UP_CONNECTIONS_MAX = 64
-
-
-def say(text: str) -> None:
-    """One line, at once, also into a pipe."""
-    print(text, flush=True)
 
 
 def _whole_numbers(text: str) -> list[int]:
@@ -149,9 +143,7 @@ def environment(options: argparse.Namespace, target: Target, generator: Generato
     """What the numbers depend on."""
     return {
         **target.environment,
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "generator": generator.name,
+        **machine(generator),
         "seconds": options.seconds,
         "items": options.items,
         "value_bytes": VALUE_CHARACTERS,
@@ -168,9 +160,9 @@ def bench(options: argparse.Namespace, target: Target, stops: StopRequests) -> i
     """Run against a target; the exit status."""
     generator = choose_generator(options.generator)
     about = environment(options, target, generator)
-    say(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in about.items()))
+    say_about(about)
     if about.get("file_system") == "tmpfs" and about.get("durability") == "sync":
-        say("warning: the data lies in memory, where a sync costs nothing; --folder DIR on a disk measures it")
+        say(IN_MEMORY)
     run = Bench(options, target, generator, stops)
     try:
         with run.tables():
@@ -184,20 +176,15 @@ def bench(options: argparse.Namespace, target: Target, stops: StopRequests) -> i
 def main() -> int:
     """Entry point; the exit status."""
     options = parse()
-    try:
-        with StopRequests() as stops:
-            if options.endpoint:
-                return bench(options, endpoint_target(options.endpoint), stops)
-            choose_generator(options.generator)
-            with own_cluster(options.folder, options.durability, stops, say) as target:
-                return bench(options, target, stops)
-    except CommandError as error:
-        print(f"error: {error}", file=sys.stderr)
-        if error.hint:
-            print(f"next: {error.hint}", file=sys.stderr)
-        return error.exit_code
-    except InterruptedByUser:
-        return EXIT_FAILED
+
+    def program(stops: StopRequests) -> int:
+        if options.endpoint:
+            return bench(options, endpoint_target(options.endpoint), stops)
+        choose_generator(options.generator)
+        with own_cluster(options.folder, options.durability, stops, say) as target:
+            return bench(options, target, stops)
+
+    return run_program(program)
 
 
 if __name__ == "__main__":

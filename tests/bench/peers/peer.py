@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import psutil
-from bench_cluster import CALL_TIMEOUT_S, Client, Target
+from bench_cluster import CALL_TIMEOUT_S, Client, Target, pause
 from bench_generators import CpuMeter, Load, OwnGenerator
 from bench_requests import ETCD_HEADERS, OPERATIONS, TABLE, etcd_body, key_name, values
-from bench_tables import FILL_CONNECTIONS, FILL_TIMEOUT_S, LOOKED_AT, Tables
+from bench_tables import FILL_CONNECTIONS, FILL_TIMEOUT_S, Tables, looked_at
 from peers.install import Cache
 
 from runtime.clock import SystemClock
-from tools.errors import CommandError, InterruptedByUser
+from tools.errors import CommandError
 from tools.ports import ephemeral_begin, first_chosen_port, is_free
 from tools.processes import ProcessRecord, identify, last_lines, send, start, wait_for_end
 from tools.signals import StopRequests
@@ -42,14 +42,6 @@ SLOWEST_PER_S = 25
 EVENTUAL_TIMEOUT_S = 5.0
 LINES_SHOWN = 8
 PROBE_KEY = "bench-probe"
-
-
-def pause(stops: StopRequests, seconds: float, records: Sequence[ProcessRecord] = ()) -> list[ProcessRecord]:
-    """Wait; which of the processes have ended. Raises InterruptedByUser after Ctrl-C."""
-    ended = wait_for_end(records, seconds, stops.wake)
-    if stops.take():
-        raise InterruptedByUser
-    return ended
 
 
 def free_ports(folder: Path, count: int) -> list[int]:
@@ -166,7 +158,7 @@ class EtcdPeer(Peer):
         if filled.errors or filled.operations != count:
             raise CommandError(f"{filled.operations} of {count} keys loaded: {filled.first_error}")
         texts = values(count)
-        for number in sorted({step * (count - 1) // (LOOKED_AT - 1) for step in range(LOOKED_AT)}):
+        for number in looked_at(count):
             found = self.read_one(key_name(number), strong=True)
             if found != texts[number]:
                 raise CommandError(f"a linearizable read of {key_name(number)} gave {found!r}")
